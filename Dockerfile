@@ -1,0 +1,23 @@
+# One image for every role: the static `dojo` binary on an empty base.
+#
+#   buildah build -t mle-dojo-operator:dev .        or        docker build -t mle-dojo-operator:dev .
+#
+# BUILD_BASE needs a Rust toolchain (1.89 or later), a C linker and the C library's static archive (libc6-dev or musl).
+# A static binary does not depend on the image that it is copied into: an episode's init container copies it into the
+# task's image.
+ARG BUILD_BASE=docker.io/library/rust:1.95-slim
+
+FROM ${BUILD_BASE} AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY benches benches
+# With an explicit target the flag does not reach build scripts and procedural macros, which cannot be static.
+RUN target=$(rustc -vV | sed -n 's/^host: //p') \
+    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin dojo --target "$target" \
+    && install -D "target/$target/release/dojo" /out/dojo
+
+FROM scratch
+COPY --from=build /out/dojo /dojo
+USER 65532:65532
+ENTRYPOINT ["/dojo"]

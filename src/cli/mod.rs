@@ -1,0 +1,57 @@
+//! The edge: the only reader of argv and of the environment. One file per subcommand.
+
+mod agent;
+mod crds;
+mod exec;
+mod grade;
+mod launch;
+mod plan;
+mod relay;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs episodes of machine-learning-engineering agents: on Kubernetes, or on this machine, from the same YAML.
+#[derive(Debug, Parser)]
+#[command(name = "dojo", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run episodes on this machine
+    Run(run::Args),
+    /// Print the pod that a cluster would get
+    Plan(plan::Args),
+    /// Grade one submission, or place one score
+    Grade(grade::Args),
+    /// Print the CustomResourceDefinitions
+    Crds(crds::Args),
+    /// Relay the steps of one episode (the sidecar)
+    Relay(relay::Args),
+    /// Execute programs for a relay (inside the sandbox)
+    Exec(exec::Args),
+    /// Act in an episode
+    Agent(agent::Args),
+    /// Confine this process, then become the program (used by `dojo exec`)
+    #[command(hide = true)]
+    Launch(launch::Args),
+}
+
+/// Reads argv, runs the subcommand and gives its exit code: 0 success, 1 failure, 2 wrong usage or bad input.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::main(args),
+        Command::Plan(args) => plan::main(args),
+        Command::Grade(args) => grade::main(args),
+        Command::Crds(args) => crds::main(args),
+        Command::Relay(args) => relay::main(args),
+        Command::Exec(args) => exec::main(args),
+        Command::Agent(args) => agent::main(args),
+        Command::Launch(args) => launch::main(args),
+    }
+}

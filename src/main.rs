@@ -1,0 +1,5 @@
+//! The `dojo` binary.
+
+fn main() -> std::process::ExitCode {
+    mledojo::cli::main()
+}

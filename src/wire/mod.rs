@@ -1,0 +1,16 @@
+//! Serde types of every channel, and the codec of the one binary channel. No behaviour beyond that.
+//!
+//! | module | between | form |
+//! |---|---|---|
+//! | [`frame`], [`channel`] | relay and executor | frames over a UNIX socket |
+//! | [`agent`] | agent and relay | JSON over HTTP |
+//! | [`journal`] | relay and its own restart, readers of trajectories | JSON lines |
+//! | [`result`] | relay and whoever harvests the result | one JSON object of at most 1 KiB |
+//! | [`config`] | planner and relay | one JSON file |
+
+pub mod agent;
+pub mod channel;
+pub mod config;
+pub mod frame;
+pub mod journal;
+pub mod result;
