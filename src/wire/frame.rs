@@ -8,8 +8,9 @@
 
 use thiserror::Error;
 
-/// Largest payload of a frame: 4 MiB, enough for a program text of [`crate::wire::config::MAX_CODE_BYTES`].
-pub const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
+/// Largest payload of a frame: 8 MiB, enough for a program text of [`crate::wire::config::MAX_CODE_BYTES`] in which JSON
+/// escapes every byte by six.
+pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 /// Largest piece of bulk data that a sender puts into one frame.
 pub const CHUNK: usize = 256 * 1024;
 const HEADER: usize = 5;
