@@ -19,7 +19,7 @@ const DEPTH: usize = 4;
 pub(super) fn facts(public: &Path) -> io::Result<PublicFacts> {
     Ok(PublicFacts {
         sample_submission: sample(&public.join("sample_submission.csv"))?,
-        tree: entries(public, DEPTH)?,
+        tree: entries(public, usize::MAX, DEPTH)?,
     })
 }
 
@@ -38,16 +38,18 @@ fn sample(path: &Path) -> io::Result<Option<String>> {
     ))
 }
 
-/// The first entries of a directory in name order. A link is a leaf: it may lead in a circle.
-fn entries(dir: &Path, depth: usize) -> io::Result<Vec<TreeEntry>> {
+/// The first `most` entries of a directory in name order; those that will be shown are looked into. A link is a leaf: it
+/// may lead in a circle.
+fn entries(dir: &Path, most: usize, depth: usize) -> io::Result<Vec<TreeEntry>> {
     let mut names = fs::read_dir(dir)?
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<io::Result<Vec<_>>>()?;
     names.sort_unstable();
     names
         .into_iter()
-        .take(ENTRIES)
-        .map(|name| {
+        .take(most)
+        .enumerate()
+        .map(|(index, name)| {
             let path = dir.join(&name);
             let is_dir = fs::symlink_metadata(&path)?.is_dir();
             Ok(TreeEntry {
@@ -58,10 +60,10 @@ fn entries(dir: &Path, depth: usize) -> io::Result<Vec<TreeEntry>> {
                     // Through a link, so that its file's size is shown; a link to nothing has none.
                     fs::metadata(&path).map_or(0, |metadata| metadata.len())
                 },
-                children: match (is_dir, depth) {
-                    (false, _) => None,
-                    (true, 0) => Some(Vec::new()),
-                    (true, depth) => Some(entries(&path, depth - 1)?),
+                children: match is_dir {
+                    false => None,
+                    true if depth == 0 || index >= ENTRIES => Some(Vec::new()),
+                    true => Some(entries(&path, ENTRIES, depth - 1)?),
                 },
             })
         })
