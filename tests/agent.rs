@@ -229,6 +229,8 @@ fn a_signal_reaches_the_whole_group_of_the_command() {
         ("sleep 600 & echo $!; wait", Signal::TERM, 128 + 15),
         ("trap 'exit 9' INT; sleep 600 & echo $!; wait", Signal::INT, 9),
         ("sleep 600 & echo $!; kill -9 $$", Signal::TERM, 128 + 9),
+        // One that does not want to end is killed before the wrapper would be.
+        ("trap '' TERM; sleep 600 & echo $!; wait", Signal::TERM, 128 + 9),
     ] {
         let mut agent = Process::start(&mut exec(&files, script));
         let mut stdout = std::io::BufReader::new(agent.child.stdout.take().unwrap());

@@ -25,8 +25,11 @@ const LOOK: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_secs(1);
 /// Time that a command has by itself after a budget is spent.
 const LEAVE: Duration = Duration::from_secs(10);
-/// Time between SIGTERM and SIGKILL.
+/// Time between SIGTERM and SIGKILL after that.
 const GRACE: Duration = Duration::from_secs(5);
+/// The same where this process itself is told to end: less than the 5 s after which it would be killed, and leave the
+/// command behind.
+const STOP: Duration = Duration::from_secs(4);
 
 /// What is started.
 #[derive(Clone, Debug)]
@@ -67,10 +70,18 @@ async fn wrap(options: &Options) -> Result<u8, AgentError> {
     };
 
     let mut budget_spent = std::pin::pin!(truncated(&options.connection));
+    let mut kill_at = None;
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            _ = terminate.recv() => send(Signal::TERM),
+            _ = terminate.recv() => {
+                send(Signal::TERM);
+                kill_at.get_or_insert_with(|| tokio::time::Instant::now() + STOP);
+            }
+            () = reached(kill_at) => {
+                send(Signal::KILL);
+                kill_at = None;
+            }
             _ = interrupt.recv() => send(Signal::INT),
             () = &mut budget_spent => {
                 finish(&mut child, &send).await?;
@@ -86,6 +97,14 @@ async fn wrap(options: &Options) -> Result<u8, AgentError> {
         return Ok(0);
     }
     Ok(exit_code(status))
+}
+
+/// Returns at that time; never without one.
+async fn reached(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the connection file.

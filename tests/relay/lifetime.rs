@@ -84,6 +84,42 @@ fn sigterm_ends_an_idle_and_a_busy_relay_at_once() {
 }
 
 #[test]
+fn sigterm_does_not_wait_for_grading() {
+    let files = Files::new(15, HOUR);
+    let mut relay = start_relay(&files);
+    let _executor = Executor::start(files.socket());
+    // Reading a pipe that nobody writes to takes for ever.
+    let answers = files.path("private/answers.csv");
+    std::fs::remove_file(&answers).unwrap();
+    assert!(Command::new("mkfifo").arg(&answers).status().unwrap().success());
+    let mut client = Agent::new(&files);
+    let body = execute("submit 0.1").to_string();
+    let client = thread::spawn(move || {
+        until("the relay is gone", || {
+            match client.attempt("POST", "/v1/step", &[], body.as_bytes()) {
+                Some(answer) if answer.status == 503 => None,
+                other => Some(other.is_none()),
+            }
+        })
+    });
+    until("the program has ended and its grading runs", || {
+        let code = std::fs::metadata(files.path("run/code/execution_1.py"));
+        (code.is_ok()
+            && Agent::new(&files)
+                .post("/v1/cancel", None, &serde_json::json!({}))
+                .status
+                == 409)
+            .then_some(())
+    });
+    let told = Instant::now();
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.wait().code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+    assert!(client.join().unwrap());
+    assert_eq!(files.journal().1.len(), 0);
+}
+
+#[test]
 fn a_task_that_cannot_grade_is_found_before_the_first_step() {
     let files = Files::new(15, HOUR);
     std::fs::remove_file(files.path("private/answers.csv")).unwrap();
