@@ -1,6 +1,6 @@
 //! The CRDs as they are committed, the rules that an API server has for them, and every manifest against them.
 
-#![allow(clippy::unwrap_used)] // a test program: a panic is its failure
+#![allow(clippy::unwrap_used, clippy::panic)] // a test program: a panic is its failure
 
 use std::fs;
 use std::path::{Path, PathBuf};
