@@ -4,6 +4,7 @@ mod agent;
 mod crds;
 mod exec;
 mod grade;
+mod install;
 mod launch;
 mod plan;
 mod relay;
@@ -40,6 +41,9 @@ enum Command {
     /// Confine this process, then become the program (used by `dojo exec`)
     #[command(hide = true)]
     Launch(launch::Args),
+    /// Copy this program into a directory (the first container of a pod)
+    #[command(hide = true)]
+    Install(install::Args),
 }
 
 /// Reads argv, runs the subcommand and gives its exit code: 0 success, 1 failure, 2 wrong usage or bad input.
@@ -53,5 +57,6 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::main(args),
         Command::Agent(args) => agent::main(args),
         Command::Launch(args) => launch::main(args),
+        Command::Install(args) => install::main(args),
     }
 }

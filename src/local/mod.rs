@@ -1,1 +1,3 @@
-//! (being written)
+//! Episodes on this machine, without a cluster.
+
+pub mod read;
