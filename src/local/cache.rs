@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   <cache>/venvs/<digest>/          bin/python …, entry.json
-//!   <cache>/data/<digest>/           public/, private/ (0700), prepare.log, entry.json
+//!   <cache>/data/<digest>/           public/, private/ (0700), prepare.py, entry.json
 //!   <cache>/<kind>/<digest>.lock     held while it is built, so that parallel runs share one build
 //! ```
 //!

@@ -148,7 +148,11 @@ pub async fn ensure(
         .open(
             stop,
             |_: &Record| public.is_dir() && private.is_dir(),
-            |holder| line.say(&format!("waiting for process {holder}, which prepares the same data")),
+            |holder| {
+                line.say(&format!(
+                    "waiting for process {holder}, which prepares the same data"
+                ))
+            },
         )
         .await?;
     let digest = match found {
@@ -212,7 +216,7 @@ async fn prepare(
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec(),
-        cwd: raw.clone(),
+        cwd: dir.to_owned(),
     };
     let ran = run(maker.dojo, &what, &mut log, stop, |text| line.detail(text))
         .await
@@ -266,7 +270,10 @@ async fn existing(path: &Path, evaluation: &EvaluationSpec) -> Result<Data, Unre
         if !side.is_dir() {
             return Err(Unready::task(
                 "DataIncomplete",
-                format!("{} is no directory: data.path names a directory with public/ and private/", side.display()),
+                format!(
+                    "{} is no directory: data.path names a directory with public/ and private/",
+                    side.display()
+                ),
             ));
         }
     }
