@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use jiff::Timestamp;
 
 use crate::local::record::list;
 use crate::local::report::Report;
@@ -107,7 +106,7 @@ fn print(report: &Report, output: Output) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let whole = match output {
         Output::Table => {
-            stdout.write_all(report.table(Timestamp::now()).as_bytes())?;
+            stdout.write_all(report.table().as_bytes())?;
             for remark in &report.remarks {
                 writeln!(stdout, "{remark}")?;
             }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::layout::dir_of;
 use super::lock::{Lock, wait_lock};
 use super::signals::Stop;
 use super::unready::{Doing, NotDone, Unready};
@@ -74,7 +75,7 @@ impl Entry {
         if let Some(record) = self.record().filter(&usable) {
             return Ok(Found::Whole(record));
         }
-        let parent = self.dir.parent().map_or(Path::new("."), |parent| parent);
+        let parent = dir_of(&self.dir);
         fs::create_dir_all(parent).doing(|| format!("create {}", parent.display()))?;
         let lock_file = self.dir.with_extension("lock");
         let lock = wait_lock(&lock_file, stop, on_wait)

@@ -166,6 +166,14 @@ pub fn make(dir: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
+/// The directory that a file is in; `.` for a name alone.
+pub fn dir_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
 /// Hexadecimal text.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::cache::write_whole;
 use super::episode::{self, Agent, End, Job, Sight};
-use super::layout::{EpisodeDir, make};
+use super::layout::{EpisodeDir, dir_of, make};
 use super::machine;
 use super::progress::Line;
 use super::record::{Record, digest, provenance};
@@ -269,7 +269,7 @@ impl Player<'_> {
                 ),
             ));
         };
-        let cwd = Path::new(file).parent().map_or(Path::new("."), |dir| dir);
+        let cwd = dir_of(Path::new(file));
         let cwd = std::path::absolute(cwd).doing(|| format!("find {}", cwd.display()))?;
         let env = container.env.iter();
         Ok(Agent::Command {

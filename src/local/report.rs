@@ -1,6 +1,6 @@
 //! What a run leaves to say at its end.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -18,6 +18,8 @@ pub struct Report {
     pub remarks: Vec<String>,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
+    /// When it ended.
+    pub at: Timestamp,
 }
 
 impl Report {
@@ -38,9 +40,9 @@ impl Report {
             .count()
     }
 
-    /// The table that `kubectl get episodes` would print at `now`.
-    pub fn table(&self, now: Timestamp) -> String {
-        table(&self.episodes, now, false).render()
+    /// The table that `kubectl get episodes` would print.
+    pub fn table(&self) -> String {
+        table(&self.episodes, self.at, false).render()
     }
 
     /// How to go on after an interruption.
@@ -69,7 +71,7 @@ pub fn failure(episode: &Episode, unready: &Unready) -> String {
     let mut lines = unready.message.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default();
     // The last line of a program's output says what went wrong, as a rule.
-    let message = match lines.last() {
+    let message = match lines.next_back() {
         Some(last) => format!("{first} {}", last.trim()),
         None => first.to_owned(),
     };
@@ -87,7 +89,7 @@ pub fn failure(episode: &Episode, unready: &Unready) -> String {
 }
 
 /// One line on an episode whose agent crashed: it has a result, but hardly the one that was hoped for.
-pub fn crash(episode: &Episode, what: &str, log: &PathBuf) -> String {
+pub fn crash(episode: &Episode, what: &str, log: &Path) -> String {
     format!("{}: {what} (log: {})", name_of(episode), log.display())
 }
 
@@ -113,6 +115,7 @@ mod tests {
                 episodes: phases.iter().map(|phase| episode(*phase)).collect(),
                 remarks: Vec::new(),
                 interrupted,
+                at: Timestamp::UNIX_EPOCH,
             }
             .exit_code()
         };

@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(
             before.differences(&now),
             [
-                "Task spec.title was \"t\", is \"a title that is much longer than what fi…",
+                "Task spec.title was \"t\", is \"a title that is much longer than what f…",
                 "Episode spec.seed was 0, is unset",
                 "file code/prepare.py has another content",
                 "file code/other.py has another content",

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -55,6 +56,9 @@ pub enum RunError {
     /// What is to be run does not fit to what is there; one line for each episode.
     #[error("{}", .0.join("\n"))]
     Conflicts(Vec<String>),
+    /// There is nothing to run.
+    #[error("there is no Episode in {0}")]
+    NoEpisode(String),
     /// Another run works in the same directory.
     #[error(
         "process {holder} runs episodes in {out}: wait for its end, or choose another directory by --out"
@@ -82,7 +86,7 @@ impl RunError {
     /// Exit code: 2 for what the user wrote, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Documents(_) | Self::Conflicts(_) => 2,
+            Self::Documents(_) | Self::Conflicts(_) | Self::NoEpisode(_) => 2,
             Self::Busy { .. } | Self::Python(_) | Self::Machine { .. } => 1,
         }
     }
@@ -160,6 +164,14 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
     let stop = Stop::listen().map_err(machine("listen to signals"))?;
     let documents = read::documents(&options.paths).map_err(RunError::Documents)?;
     let checked = validate(&documents).map_err(RunError::Documents)?;
+    if checked.episodes.is_empty() {
+        let paths: Vec<String> = options
+            .paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        return Err(RunError::NoEpisode(paths.join(", ")));
+    }
     let is_root = machine::is_root();
     if is_root {
         // Executed code runs under another user and must be able to read what is meant for it.
@@ -195,6 +207,12 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
         host: machine::host_name(),
         checked,
     });
+    for ignored in &shared.checked.ignored {
+        shared
+            .workshop
+            .progress
+            .say(&format!("{ignored} is for a cluster: left alone"));
+    }
     let mut playing = JoinSet::new();
     let mut plays: Vec<Option<Play>> = Vec::new();
     for (number, (decision, configuration)) in decided.into_iter().enumerate() {
@@ -215,6 +233,7 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
         interrupted: stop.requested() && plays.iter().any(|play| play.interrupted),
         remarks: plays.iter().filter_map(|play| play.remark.clone()).collect(),
         episodes: plays.into_iter().map(|play| play.episode).collect(),
+        at: Timestamp::now(),
     })
 }
 
