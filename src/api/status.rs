@@ -115,7 +115,7 @@ pub struct DisplayStatus {
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<String>,
-    /// Reward with four decimals.
+    /// HumanRank with four decimals; a raw score with five significant digits.
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<String>,
