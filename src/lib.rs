@@ -1,5 +1,6 @@
 //! Episodes of machine-learning-engineering agents, on Kubernetes or on one machine. ARCHITECTURE.md has the map.
 
+#[allow(clippy::disallowed_methods)] // effects: it reads the clock
 pub mod agent;
 pub mod api;
 pub mod cli;
@@ -8,6 +9,9 @@ pub mod exec;
 pub mod grade;
 #[allow(clippy::disallowed_methods)] // effects: the clock is read here
 pub mod local;
+pub mod metrics;
 pub mod plan;
+#[allow(clippy::disallowed_methods)] // effects: it reads the clock
 pub mod relay;
+pub mod telemetry;
 pub mod wire;

@@ -206,7 +206,9 @@ pub enum StepReward {
     /// HumanRank of the step's submission; 0 for every other action and every failure.
     #[default]
     HumanRank,
-    /// How much the step's submission improved the best reward so far; never negative. Rewards add up to the best.
+    /// How much the step's submission improved the best HumanRank so far, which starts at 0; never negative. Rewards add
+    /// up to the best HumanRank. Without leaderboards it is the gain in raw score over the best before, in the metric's
+    /// direction; the first valid submission has nothing to be compared with and gets 0.
     Improvement,
     /// The raw score of the step's submission as it is, its sign not turned for metrics where smaller is better.
     Score,

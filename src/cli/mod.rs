@@ -70,3 +70,12 @@ pub fn main() -> ExitCode {
         Command::Tether(args) => tether::main(&args),
     }
 }
+
+/// Sets up the log of a role. `DOJO_LOG` is its filter, such as `debug`; `DOJO_LOG_FORMAT=json` makes JSON lines.
+fn log() {
+    let json = std::env::var("DOJO_LOG_FORMAT").is_ok_and(|format| format == "json");
+    match std::env::var("DOJO_LOG") {
+        Ok(filter) => crate::telemetry::init_filtered(&filter, json),
+        Err(_) => crate::telemetry::init(json),
+    }
+}

@@ -109,7 +109,7 @@ pub enum Progress {
 pub struct PublicFacts {
     /// The first lines of `sample_submission.csv`: its header and at most three rows. Unset: there is no such file.
     pub sample_submission: Option<String>,
-    /// Entries of the public directory.
+    /// Entries of the public directory itself, all of them in name order: the engine shows ten and counts the rest.
     pub tree: Vec<TreeEntry>,
 }
 

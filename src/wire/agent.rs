@@ -6,6 +6,15 @@ use serde_json::{Map, Value};
 /// Header that carries the idempotency key of a step (1 to 128 visible ASCII characters).
 pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
+/// The connection file: where an agent finds its relay. Written anew when the relay comes back at another address.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Connection {
+    /// Base URL, such as `http://127.0.0.1:41234`.
+    pub url: String,
+    /// Bearer token.
+    pub token: String,
+}
+
 /// One step request: `{"action": "execute_code", "params": {"code": "..."}}`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]

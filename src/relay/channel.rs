@@ -1,0 +1,193 @@
+//! The UNIX socket that the executor connects to.
+//!
+//! Whoever can reach the socket may connect, executed code too; so a connection proves itself by its Hello, in little
+//! time and few bytes, and strangers cannot keep the executor out by holding connections open.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::AbortHandle;
+
+use super::executor::{Admitted, encode};
+use super::steps::Episode;
+use crate::wire::channel::{FromExec, ToExec};
+use crate::wire::frame::{Decoder, Frame};
+
+/// Time for a Hello.
+const HELLO_TIME: Duration = Duration::from_secs(5);
+/// Longest payload of a Hello in bytes.
+const HELLO_BYTES: usize = 8 * 1024;
+/// Connections without a Hello at one time; the oldest gives way to the newest.
+const STRANGERS: usize = 32;
+/// Sandbox layers that are recorded, and the longest name of one in bytes.
+const LAYERS: (usize, usize) = (16, 64);
+/// Pause after an accept that failed, for want of file descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes read at once.
+const READ: usize = 32 * 1024;
+
+/// Binds the socket for everyone (mode 0666); the directory around it decides who reaches it. A socket that an earlier
+/// relay left is removed first.
+pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::other("something that is no socket has that name")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Accepts connections for ever.
+pub(super) async fn serve(listener: UnixListener, episode: Arc<Episode>) {
+    let mut strangers: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                strangers.retain(|stranger| !stranger.is_finished());
+                if strangers.len() >= STRANGERS
+                    && let Some(oldest) = strangers.pop_front()
+                {
+                    oldest.abort();
+                }
+                let greeted = tokio::spawn(greet(stream, Arc::clone(&episode)));
+                strangers.push_back(greeted.abort_handle());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept an executor's connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Hears the Hello and takes or refuses the connection.
+async fn greet(mut stream: UnixStream, episode: Arc<Episode>) {
+    let hello = match tokio::time::timeout(HELLO_TIME, hello(&mut stream)).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(error)) => {
+            return tracing::warn!(%error, "a connection to the executor's socket said no Hello");
+        }
+        Err(_) => return tracing::warn!("a connection to the executor's socket said no Hello in time"),
+    };
+    let FromExec::Hello {
+        version,
+        resume,
+        layers,
+    } = hello
+    else {
+        return tracing::warn!(
+            "a connection to the executor's socket began with something else than a Hello"
+        );
+    };
+    let (incoming, mut outgoing) = stream.into_split();
+    match episode.executor.admit(version, resume.as_deref()) {
+        Ok(admitted) => {
+            tracing::info!(connection = admitted.id, ?layers, "executor connected");
+            tokio::spawn(converse(incoming, outgoing, admitted, Arc::clone(&episode)));
+            episode.executor_connected(readable(layers));
+        }
+        Err(reason) => {
+            tracing::warn!(%reason, "a connection to the executor's socket is refused");
+            if let Ok(frame) = encode(&ToExec::Refused { reason }) {
+                // A stranger that does not read its refusal misses nothing.
+                let _ = tokio::time::timeout(HELLO_TIME, outgoing.write_all(&frame)).await;
+            }
+        }
+    }
+}
+
+/// Reads one control frame of bounded length.
+async fn hello(stream: &mut UnixStream) -> io::Result<FromExec> {
+    let mut header = [0; 5];
+    stream.read_exact(&mut header).await?;
+    let [kind, length @ ..] = header;
+    let length = u32::from_be_bytes(length) as usize;
+    if kind != 1 || length > HELLO_BYTES {
+        return Err(io::Error::other(format!(
+            "its first frame is of kind {kind} and {length} bytes"
+        )));
+    }
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload).await?;
+    Ok(serde_json::from_slice(&payload)?)
+}
+
+/// Names of layers as they may go into a result.
+fn readable(layers: Vec<String>) -> Vec<String> {
+    let (count, length) = LAYERS;
+    layers
+        .into_iter()
+        .filter(|layer| layer.len() <= length && layer.bytes().all(|byte| byte.is_ascii_graphic()))
+        .take(count)
+        .collect()
+}
+
+/// Carries frames both ways until either side ends.
+async fn converse(
+    incoming: OwnedReadHalf,
+    mut outgoing: OwnedWriteHalf,
+    admitted: Admitted,
+    episode: Arc<Episode>,
+) {
+    let Admitted {
+        id,
+        secret,
+        outgoing: mut frames,
+        close,
+    } = admitted;
+    let writer = tokio::spawn(async move {
+        let welcome = encode(&ToExec::Welcome { secret })?;
+        outgoing.write_all(&welcome).await?;
+        // Ends when the connection is given up: the executor holds the other end of the queue.
+        while let Some(frame) = frames.recv().await {
+            outgoing.write_all(&frame).await?;
+        }
+        io::Result::Ok(())
+    });
+    let reason = tokio::select! {
+        reason = listen(incoming, id, &episode) => reason,
+        () = close.notified() => "it was closed by the relay".to_owned(),
+    };
+    tracing::warn!(connection = id, %reason, "the connection to the executor has ended");
+    episode.executor.gone(id, &reason);
+    writer.abort();
+}
+
+/// Takes frames; gives the reason why there are no more.
+async fn listen(mut incoming: OwnedReadHalf, id: u64, episode: &Episode) -> String {
+    let mut decoder = Decoder::default();
+    let mut buffer = vec![0; READ];
+    loop {
+        match incoming.read(&mut buffer).await {
+            Ok(0) => return "the executor closed it".into(),
+            Ok(count) => decoder.push(&buffer[..count]),
+            Err(error) => return format!("it cannot be read: {error}"),
+        }
+        loop {
+            match next(&mut decoder) {
+                Ok(Some(frame)) => {
+                    if let Err(breach) = episode.executor.take(id, frame) {
+                        return format!("the executor broke the protocol: {breach}");
+                    }
+                }
+                Ok(None) => break,
+                Err(breach) => return format!("the executor broke the protocol: {breach}"),
+            }
+        }
+    }
+}
+
+fn next(decoder: &mut Decoder) -> Result<Option<Frame>, String> {
+    decoder.next_frame().map_err(|error| error.to_string())
+}

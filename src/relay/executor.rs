@@ -1,0 +1,257 @@
+//! The relay's side of the executor: who may be it, what it was asked, and what comes back. The socket itself is
+//! [`super::channel`]'s.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::output::{Follower, RunLog};
+use super::receipt::{Ending, Receipt};
+use super::secrets::{Secrets, same};
+use crate::metrics::RelayMetrics;
+use crate::wire::channel::{CHANNEL_VERSION, RunRequest, ToExec};
+use crate::wire::frame::Frame;
+
+/// What an executor may need besides the program's own time: a copy of the workspace before, the submission after.
+const MARGIN: Duration = Duration::from_secs(120);
+/// Messages that may wait for an executor that does not read; there is one run and its cancellation at a time.
+const WAITING: usize = 8;
+
+/// The one executor of an episode.
+#[derive(Debug)]
+pub(super) struct Executor {
+    state: Mutex<State>,
+    logs: PathBuf,
+    code: PathBuf,
+    metrics: RelayMetrics,
+}
+
+#[derive(Debug)]
+struct State {
+    secrets: Secrets,
+    /// Connections so far.
+    connections: u64,
+    link: Option<Link>,
+    asked: Option<Pending>,
+}
+
+/// The live connection.
+#[derive(Debug)]
+struct Link {
+    id: u64,
+    send: mpsc::Sender<Vec<u8>>,
+    close: Arc<Notify>,
+}
+
+/// The request that goes on.
+#[derive(Debug)]
+struct Pending {
+    receipt: Receipt,
+    ended: oneshot::Sender<Ending>,
+}
+
+/// An accepted connection, as its task needs it.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// Number of the connection.
+    pub(super) id: u64,
+    /// The resume secret, for the Welcome.
+    pub(super) secret: String,
+    /// Encoded frames for the executor.
+    pub(super) outgoing: mpsc::Receiver<Vec<u8>>,
+    /// Told when the connection must end.
+    pub(super) close: Arc<Notify>,
+}
+
+impl Executor {
+    /// No executor yet. Logs and program texts go into the two directories, which exist.
+    pub(super) fn new(secrets: Secrets, logs: PathBuf, code: PathBuf, metrics: RelayMetrics) -> Self {
+        Self {
+            state: Mutex::new(State {
+                secrets,
+                connections: 0,
+                link: None,
+                asked: None,
+            }),
+            logs,
+            code,
+            metrics,
+        }
+    }
+
+    /// Held for moments only, never over an await. A panic while it was held leaves nothing half-done that matters.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an executor is connected now.
+    pub(super) fn connected(&self) -> bool {
+        self.state().link.is_some()
+    }
+
+    /// Takes or refuses a connection by its Hello. One with the resume secret takes the place of the one before it,
+    /// whose end may not have been noticed yet.
+    pub(super) fn admit(&self, version: u32, resume: Option<&str>) -> Result<Admitted, String> {
+        if version != CHANNEL_VERSION {
+            return Err(format!(
+                "the executor speaks version {version} of the channel and the relay version {CHANNEL_VERSION}: run \
+                 both from the same binary"
+            ));
+        }
+        let mut state = self.state();
+        match resume {
+            Some(secret) if same(secret, state.secrets.resume()) => {}
+            Some(_) => return Err("the resume secret is wrong".into()),
+            None if state.link.is_some() => return Err("another executor is connected".into()),
+            None if state.secrets.claimed() => {
+                return Err("another executor worked here before, and this one has no resume secret".into());
+            }
+            None => {}
+        }
+        state.disconnect("another connection of the executor took its place");
+        state.connections += 1;
+        let (send, outgoing) = mpsc::channel(WAITING);
+        let close = Arc::new(Notify::new());
+        let id = state.connections;
+        state.link = Some(Link {
+            id,
+            send,
+            close: Arc::clone(&close),
+        });
+        self.metrics.executor_connected.set(1);
+        Ok(Admitted {
+            id,
+            secret: state.secrets.resume().to_owned(),
+            outgoing,
+            close,
+        })
+    }
+
+    /// Takes a frame of connection `id`; an error says why the connection must end.
+    pub(super) fn take(&self, id: u64, frame: Frame) -> Result<(), String> {
+        let mut state = self.state();
+        if !state.is_live(id) {
+            return Err("another connection took its place".into());
+        }
+        let Some(pending) = &mut state.asked else {
+            return Err("something came while nothing was asked for".into());
+        };
+        if let Some(ending) = pending.receipt.take(frame)?
+            && let Some(pending) = state.asked.take()
+        {
+            // Nobody waits any more only when the step was given up; then nobody misses it.
+            let _ = pending.ended.send(ending);
+        }
+        Ok(())
+    }
+
+    /// Connection `id` has ended.
+    pub(super) fn gone(&self, id: u64, reason: &str) {
+        let mut state = self.state();
+        if state.is_live(id) {
+            state.disconnect(reason);
+            self.metrics.executor_connected.set(0);
+        }
+    }
+
+    /// Runs a program. An error is this machine's (the program or its log cannot be kept): the step must be given up.
+    pub(super) async fn run(&self, request: RunRequest) -> io::Result<Ending> {
+        fs::write(self.code.join(&request.file_name), &request.code)?;
+        let log_name = format!(
+            "{}.log",
+            request
+                .file_name
+                .strip_suffix(".py")
+                .unwrap_or(&request.file_name)
+        );
+        // Both streams share the log, each with its own cap.
+        let log = RunLog::create(&self.logs.join(log_name), request.output.log.saturating_mul(2))?;
+        self.state().secrets.claim()?;
+        let limit = Duration::from_millis(request.timeout_ms.saturating_add(request.grace_ms)) + MARGIN;
+        let receipt = Receipt::run(&request, log);
+        self.ask(&ToExec::Run(request), receipt, limit).await
+    }
+
+    /// Empties the workspace.
+    pub(super) async fn reset(&self, run: u64) -> io::Result<Ending> {
+        self.ask(&ToExec::Reset { run }, Receipt::reset(run), MARGIN)
+            .await
+    }
+
+    async fn ask(&self, message: &ToExec, receipt: Receipt, limit: Duration) -> io::Result<Ending> {
+        let frame = encode(message)?;
+        let (ended, ending) = oneshot::channel();
+        {
+            let mut state = self.state();
+            let sent = match &state.link {
+                Some(link) => link.send.try_send(frame).is_ok(),
+                None => false,
+            };
+            if !sent {
+                return Ok(Ending::Lost("no executor is connected".into()));
+            }
+            state.asked = Some(Pending { receipt, ended });
+        }
+        Ok(match tokio::time::timeout(limit, ending).await {
+            Ok(Ok(ending)) => ending,
+            Ok(Err(_)) => Ending::Lost("the executor ended".into()),
+            Err(_) => {
+                let reason = format!("the executor did not answer within {} s", limit.as_secs());
+                self.state().disconnect(&reason);
+                self.metrics.executor_connected.set(0);
+                Ending::Lost(reason)
+            }
+        })
+    }
+
+    /// Stops the running program; says whether there was one.
+    pub(super) fn cancel(&self) -> bool {
+        let state = self.state();
+        let (Some(link), Some(pending)) = (&state.link, &state.asked) else {
+            return false;
+        };
+        if pending.receipt.log().is_none() {
+            return false;
+        }
+        let run = pending.receipt.number();
+        // A queue that is full holds a cancellation already.
+        encode(&ToExec::Cancel { run }).is_ok_and(|frame| link.send.try_send(frame).is_ok())
+    }
+
+    /// Follows the output of the running program, from its beginning.
+    pub(super) fn follow(&self) -> Option<Follower> {
+        let state = self.state();
+        state
+            .asked
+            .as_ref()
+            .and_then(|pending| pending.receipt.log())
+            .map(RunLog::follow)
+    }
+}
+
+impl State {
+    fn is_live(&self, id: u64) -> bool {
+        self.link.as_ref().is_some_and(|link| link.id == id)
+    }
+
+    /// Ends the live connection, and the request that it was busy with.
+    fn disconnect(&mut self, reason: &str) {
+        if let Some(link) = self.link.take() {
+            link.close.notify_one();
+        }
+        if let Some(pending) = self.asked.take() {
+            let _ = pending.ended.send(Ending::Lost(reason.to_owned()));
+        }
+    }
+}
+
+/// A control frame.
+pub(super) fn encode(message: &ToExec) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Frame::Control(serde_json::to_vec(message)?).encode(&mut bytes);
+    Ok(bytes)
+}
