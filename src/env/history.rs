@@ -258,9 +258,6 @@ mod tests {
         assert!(Value::Object(capped(&many, 640)).to_string().len() < 1_000);
         let deep = json!({"a": {"b": vec!["c"; 100_000]}});
         let kept = capped(deep.as_object().unwrap(), 640);
-        assert_eq!(
-            kept["a"],
-            "[400005 bytes left out]".replace("400005", &deep["a"].to_string().len().to_string())
-        );
+        assert_eq!(kept["a"], "[400007 bytes left out]");
     }
 }

@@ -10,7 +10,7 @@ use super::effect::{PublicFacts, TreeEntry};
 use super::reward;
 use super::step::Conclusion;
 use super::text;
-use crate::api::evaluation::{Direction, SubmissionSpec};
+use crate::api::evaluation::{Direction, Feedback, SubmissionSpec};
 use crate::wire::config::RelayConfig;
 
 /// Entries of one directory that are listed.
@@ -121,10 +121,16 @@ fn metadata(config: &RelayConfig) -> (Value, String) {
         ));
     }
     lines.push(format!("feedback on a submission: {:?}", evaluation.feedback));
-    lines.push(format!(
-        "reward: {:?} per step, {:?} for the episode",
-        evaluation.step_reward, evaluation.reward
-    ));
+    lines.push(match evaluation.feedback {
+        Feedback::Full | Feedback::Score => format!(
+            "reward: {:?} per step, {:?} for the episode",
+            evaluation.step_reward, evaluation.reward
+        ),
+        Feedback::Validity => format!(
+            "reward: {:?} for the episode; each step shows 0",
+            evaluation.reward
+        ),
+    });
     lines.push(format!(
         "limits: {} steps, {} of wall clock, {} per execute_code, {} per validate_code",
         limits.steps,
@@ -237,7 +243,7 @@ mod tests {
     #[test]
     fn a_deep_tree_stays_bounded() {
         let mut tree = vec![file(&"x".repeat(255), 1)];
-        for _ in 0..5 {
+        for _ in 0..3 {
             tree = (0..10)
                 .map(|n| directory(&n.to_string().repeat(200), 10, tree.clone()))
                 .collect();

@@ -80,7 +80,7 @@ fn wanted(config: &RelayConfig, step: u32) -> SubmissionRequest {
 }
 
 /// `submission_3.csv` for `submission.csv` of step 3; another name where the Task has chosen that one.
-fn kept_as(file: &str, step: u32) -> String {
+pub(super) fn kept_as(file: &str, step: u32) -> String {
     let extension = file.rsplit_once('.').map(|(_, extension)| extension);
     let name = |stem: &str| match extension {
         Some(extension) if !extension.is_empty() => format!("{stem}_{step}.{extension}"),

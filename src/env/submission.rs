@@ -43,10 +43,11 @@ pub(super) fn graded(
             (None, None)
         }
     };
+    let kept_as = run::kept_as(&spec.submission.file, step);
     let mut feedback = run::section("Execution", ran, None);
     let _ = writeln!(
         feedback,
-        "=== Submission ===\n{} is valid ({})",
+        "=== Submission ===\n{} is valid ({}); the workspace keeps it as {kept_as}",
         spec.submission.file,
         text::size(bytes.unwrap_or(0))
     );
@@ -91,6 +92,7 @@ pub(super) fn graded(
                 "details": details,
                 "bytes": bytes,
                 "sha256": sha256,
+                "kept_as": kept_as,
             },
         }),
         feedback,
