@@ -11,7 +11,7 @@ use super::episode::{self, Agent, End, Job, Sight};
 use super::layout::{EpisodeDir, dir_of, make};
 use super::machine;
 use super::progress::Line;
-use super::record::{Record, digest, provenance};
+use super::record::{Record, provenance, read_result};
 use super::report;
 use super::resume::{Configuration, Decision};
 use super::runner::Shared;
@@ -19,7 +19,6 @@ use super::unready::{Doing, NotDone, Unready};
 use super::workshop::{Ready, content};
 use crate::api::{Episode, Task};
 use crate::plan::{self, Dirs, Sourced, Stage, name_of, namespace_of};
-use crate::wire::config::RelayConfig;
 use crate::wire::result::EpisodeResult;
 
 /// What became of an episode.
@@ -59,19 +58,12 @@ pub async fn play(shared: &Shared, number: usize, decision: Decision, configurat
             interrupted: false,
         };
     };
-    let dirs = Dirs {
-        public: String::new(),
-        workspace: shown(&dir.workspace()),
-    };
-    let relay = plan::resolve(task, episode, &dirs);
-    let mut record = Record::new(
-        episode.clone(),
-        &dir,
-        previous.as_deref(),
-        relay.limits.steps,
-        shared.host.clone(),
-    );
+    let mut record = Record::new(task, episode.clone(), &dir, previous.as_deref());
     record.observed.attempt = Some(attempt);
+    record.observed.node = Some(shared.host.clone());
+    if !anew {
+        record.observed.result = read_result(&dir);
+    }
     let mut player = Player {
         shared,
         sourced,
@@ -82,7 +74,7 @@ pub async fn play(shared: &Shared, number: usize, decision: Decision, configurat
         line,
     };
     let end = match player.open(anew, &configuration) {
-        Ok(()) => player.act(relay, configuration).await,
+        Ok(()) => player.act(configuration).await,
         Err(unready) => Err(unready.into()),
     };
     player.close(end)
@@ -128,11 +120,7 @@ impl Player<'_> {
     }
 
     /// Runs it, from its preparation to the agent's end.
-    async fn act(
-        &mut self,
-        relay: RelayConfig,
-        configuration: Configuration,
-    ) -> Result<Option<End>, NotDone> {
+    async fn act(&mut self, configuration: Configuration) -> Result<Option<End>, NotDone> {
         let shared = self.shared;
         let episode = &self.sourced.resource;
         if episode.spec.suspend == Some(true) {
@@ -194,10 +182,14 @@ impl Player<'_> {
         let job = Job {
             dojo: shared.workshop.dojo.clone(),
             dir: self.dir.clone(),
-            relay: RelayConfig {
-                public_dir: shown(&ready.data.public),
-                ..relay
-            },
+            relay: plan::resolve(
+                self.task,
+                episode,
+                &Dirs {
+                    public: shown(&ready.data.public),
+                    workspace: shown(&self.dir.workspace()),
+                },
+            ),
             data: ready.data,
             environment: ready.environment,
             sandbox: self.task.spec.environment.sandbox,
@@ -289,11 +281,16 @@ impl Player<'_> {
             }
             Sight::Result(result) => {
                 self.line.say(&step_line(&result));
-                self.record.take(*result, &self.dir);
+                self.record.observed.result = Some(*result);
             }
         }
         // A disk that is full now may have room at the end, where it counts.
         let _ = self.publish();
+    }
+
+    fn fail(&mut self, unready: &Unready) -> String {
+        self.record.fail(unready);
+        report::failure(&self.sourced.resource, unready)
     }
 
     /// Reports the end.
@@ -330,12 +327,13 @@ impl Player<'_> {
                     message: "The run was stopped: run the same command again to continue".into(),
                 };
             }
-            Ok(Some(End::Failed(unready))) | Err(NotDone::Unready(unready)) => {
-                remark = Some(report::failure(&self.sourced.resource, &unready));
-                self.record.fail(&unready);
+            Ok(Some(End::Failed(unready))) => {
+                self.record.observed.stage = Stage::Ended { agent_exit: None };
+                remark = Some(self.fail(&unready));
             }
+            Err(NotDone::Unready(unready)) => remark = Some(self.fail(&unready)),
         }
-        self.complete_trajectory();
+        self.record.measure_trajectory(&self.dir);
         if let Err(unready) = self.publish() {
             remark = Some(report::failure(&self.sourced.resource, &unready));
         }
@@ -349,17 +347,6 @@ impl Player<'_> {
             episode: self.record.episode,
             remark,
             interrupted,
-        }
-    }
-
-    /// A relay that was killed may not have come to write its last digest.
-    fn complete_trajectory(&mut self) {
-        let Some(trajectory) = &mut self.record.observed.trajectory else {
-            return;
-        };
-        if let Ok(content) = fs::read(self.dir.trajectory()) {
-            trajectory.digest = digest(&content);
-            trajectory.size = i64::try_from(content.len()).unwrap_or(i64::MAX);
         }
     }
 }

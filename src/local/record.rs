@@ -11,9 +11,9 @@ use serde_json::json;
 use super::cache::write_whole;
 use super::layout::{EpisodeDir, hex};
 use super::unready::Unready;
-use crate::api::Episode;
-use crate::api::status::{FailureStatus, ProvenanceStatus, TrajectoryStatus};
-use crate::plan::{Observed, Stage};
+use crate::api::status::{FailureStatus, ProvenanceStatus};
+use crate::api::{Episode, Task};
+use crate::plan::Observed;
 use crate::wire::result::EpisodeResult;
 
 /// An episode with what was observed of it.
@@ -27,37 +27,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// Of an episode in `dir`. `previous` is what was reported by an earlier run.
-    pub fn new(
-        mut episode: Episode,
-        dir: &EpisodeDir,
-        previous: Option<&Episode>,
-        step_limit: u32,
-        host: String,
-    ) -> Self {
+    /// Of an episode in `dir`. `previous` is what was reported by an earlier run that goes on.
+    pub fn new(task: &Task, mut episode: Episode, dir: &EpisodeDir, previous: Option<&Episode>) -> Self {
         episode.metadata.creation_timestamp = previous
             .and_then(|previous| previous.metadata.creation_timestamp.clone())
             .or_else(|| Some(Time(Timestamp::now())));
         episode.status = previous.and_then(|previous| previous.status.clone());
-        let observed = Observed {
-            generation: None,
-            agent: episode.spec.agent.kind().to_owned(),
-            step_limit,
-            task_problem: None,
-            stage: Stage::Waiting {
-                reason: "Queued".into(),
-                message: "Other episodes run first".into(),
-            },
-            attempt: None,
-            started_at: None,
-            result: None,
-            failure: None,
-            pod: None,
-            node: Some(host),
-            gpu: None,
-            provenance: None,
-            trajectory: None,
-        };
+        let mut observed = Observed::new(task, &episode);
+        observed.trajectory_uri = Some(file_uri(&dir.trajectory()));
         Self {
             episode,
             observed,
@@ -85,14 +62,14 @@ impl Record {
         });
     }
 
-    /// Takes a newer result file.
-    pub fn take(&mut self, result: EpisodeResult, dir: &EpisodeDir) {
-        self.observed.trajectory = Some(TrajectoryStatus {
-            uri: file_uri(&dir.trajectory()),
-            digest: result.trajectory_sha256.clone(),
-            size: i64::try_from(result.trajectory_bytes).unwrap_or(i64::MAX),
-        });
-        self.observed.result = Some(result);
+    /// What the trajectory really is: a relay that was killed may not have come to write its last digest.
+    pub fn measure_trajectory(&mut self, dir: &EpisodeDir) {
+        if let Some(result) = &mut self.observed.result
+            && let Ok(content) = fs::read(dir.trajectory())
+        {
+            result.trajectory_sha256 = digest(&content);
+            result.trajectory_bytes = content.len() as u64;
+        }
     }
 }
 
