@@ -151,7 +151,7 @@ pub async fn ensure(
             |holder| {
                 line.say(&format!(
                     "waiting for process {holder}, which prepares the same data"
-                ))
+                ));
             },
         )
         .await?;

@@ -112,7 +112,7 @@ pub async fn ensure(
             |holder| {
                 line.say(&format!(
                     "waiting for process {holder}, which installs the same packages"
-                ))
+                ));
             },
         )
         .await?;
