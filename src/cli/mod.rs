@@ -4,6 +4,7 @@ mod agent;
 mod crds;
 mod exec;
 mod grade;
+mod install;
 mod launch;
 mod plan;
 mod relay;
@@ -29,6 +30,9 @@ struct Cli {
 enum Command {
     /// Run episodes on this machine
     Run(run::Args),
+    /// Run a foreign program that does not outlive the runner (used by `dojo run`)
+    #[command(hide = true)]
+    Tether(tether::Args),
     /// Print the pod that a cluster would get
     Plan(plan::Args),
     /// Grade one submission, or place one score
@@ -44,9 +48,9 @@ enum Command {
     /// Confine this process, then become the program (used by `dojo exec`)
     #[command(hide = true)]
     Launch(launch::Args),
-    /// Run a foreign program that does not outlive the runner (used by `dojo run`)
+    /// Copy this program into a directory (the first container of a pod)
     #[command(hide = true)]
-    Tether(tether::Args),
+    Install(install::Args),
 }
 
 /// Reads argv, runs the subcommand and gives its exit code: 0 success, 1 failure, 2 wrong usage or bad input.
@@ -60,6 +64,7 @@ pub fn main() -> ExitCode {
     }
     match command {
         Command::Run(args) => run::main(args),
+        Command::Tether(args) => tether::main(&args),
         Command::Plan(args) => plan::main(args),
         Command::Grade(args) => grade::main(args),
         Command::Crds(args) => crds::main(args),
@@ -67,7 +72,7 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::main(args),
         Command::Agent(args) => agent::main(args),
         Command::Launch(args) => launch::main(args),
-        Command::Tether(args) => tether::main(&args),
+        Command::Install(args) => install::main(args),
     }
 }
 

@@ -17,7 +17,7 @@ pub mod table;
 pub mod validate;
 
 pub use document::{Checked, Document, Problem, Sourced, name_of, namespace_of};
-pub use pod::{Plan, PodOptions, cluster};
+pub use pod::{Ids, NotPlannable, Plan, PodOptions, cluster};
 pub use resolve::{Dirs, resolve, task_digest};
 pub use status::{Observed, Stage, status};
 pub use table::{Table, table};

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeRegressor
 ID, TOKEN, TARGET = "id", "token", "sentiment"
 RATERS = 10
 TEST_SHARE = 0.3
-SEED = 2026
+SEED = 1
 
 # Beginnings of words that anybody would call good or bad, the plainest first; for the baselines that know some English.
 GOOD = """love happ good joy best great win friend smil beaut nice hope peace kind fun sweet hero thank laugh brave

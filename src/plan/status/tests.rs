@@ -25,7 +25,11 @@ fn observed(stage: Stage) -> Observed {
             task_digest: "abc".into(),
             ..ProvenanceStatus::default()
         }),
-        trajectory_uri: Some("file:///runs/demo/trajectory.jsonl".into()),
+        trajectory: Some(TrajectoryStatus {
+            uri: "file:///runs/demo/trajectory.jsonl".into(),
+            digest: "def".into(),
+            size: 4096,
+        }),
     }
 }
 
