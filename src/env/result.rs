@@ -23,9 +23,10 @@ pub(super) fn so_far(
 ) -> EpisodeResult {
     let best = ledger.best.as_ref();
     let counted = best.map(counted);
-    let on_hidden = best.map_or(config.evaluation.holdout.is_some(), |best| {
-        best.grade.hidden.is_some()
-    });
+    let on_hidden = match best {
+        Some(best) => best.grade.hidden.is_some(),
+        None => config.evaluation.holdout.is_some(),
+    };
     let reward = match (counted, config.episode_reward()) {
         (None, _) => 0.0,
         (Some(standing), EpisodeReward::HumanRank) => standing.human_rank.unwrap_or(0.0),

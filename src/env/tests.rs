@@ -1,5 +1,6 @@
 //! The engine against scripted worlds.
 
+mod course;
 mod golden;
 mod model;
 mod rules;

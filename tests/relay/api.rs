@@ -7,8 +7,7 @@ use mledojo::wire::agent::{ActionStatus, ErrorType};
 use serde_json::json;
 
 use crate::support::executor::Executor;
-use crate::support::http::Http;
-use crate::support::{Agent, Files, execute, info, problem, start_relay, until};
+use crate::support::{Agent, Files, connect, execute, info, problem, start_relay, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -68,19 +67,12 @@ fn only_the_token_opens_the_agent_api() {
     let _relay = start_relay(&files);
     let mut agent = Agent::new(&files);
     agent.state();
-    let connection = std::fs::read_to_string(files.connection()).unwrap();
-    let connection: serde_json::Value = serde_json::from_str(&connection).unwrap();
-    let host = connection["url"]
-        .as_str()
-        .unwrap()
-        .strip_prefix("http://")
-        .unwrap();
-    let mut http = Http::connect(host).unwrap();
-    let short = format!("Bearer {}", &connection["token"].as_str().unwrap()[1..]);
+    let (mut http, token) = connect(&files.connection()).unwrap();
+    let short = &token[..token.len() - 1];
     for headers in [
         &[][..],
         &[("Authorization", "Bearer ")],
-        &[("Authorization", short.as_str())],
+        &[("Authorization", short)],
     ] {
         for (method, path) in [("POST", "/v1/step"), ("GET", "/v1/state"), ("GET", "/nowhere")] {
             let answer = http.request(method, path, headers, b"{}").unwrap();
@@ -195,17 +187,7 @@ fn a_client_that_goes_away_neither_stops_nor_loses_its_step() {
     let mut agent = Agent::new(&files);
     agent.step("a", &info());
     let body = execute("wait\nsubmit 0.1");
-    let connection: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(files.connection()).unwrap()).unwrap();
-    let mut gone = Http::connect(
-        connection["url"]
-            .as_str()
-            .unwrap()
-            .strip_prefix("http://")
-            .unwrap(),
-    )
-    .unwrap();
-    let token = format!("Bearer {}", connection["token"].as_str().unwrap());
+    let (mut gone, token) = connect(&files.connection()).unwrap();
     let headers = [("Authorization", token.as_str()), ("Idempotency-Key", "b")];
     gone.send("POST", "/v1/step", &headers, body.to_string().as_bytes())
         .unwrap();
@@ -230,20 +212,16 @@ fn a_running_program_can_be_followed_and_cancelled() {
         thread::spawn(move || agent.step("a", &execute("print one\nflood 100000\nprint two\nwait")))
     };
     agent.wait_busy();
-    let follower = {
-        let mut agent = Agent::new(&files);
-        thread::spawn(move || {
-            until("the program runs", || {
-                agent
-                    .attempt("GET", "/v1/output", &[], b"")
-                    .filter(|answer| answer.status == 200)
-            })
-        })
-    };
-    // The follower is there once the log has all; it stays until the program is cancelled.
-    until("the log is written", || {
-        let text = std::fs::read_to_string(files.path("run/logs/execution_1.log")).ok()?;
-        text.ends_with("two\n").then_some(())
+    let (mut follower, token) = connect(&files.connection()).unwrap();
+    let mut output = until("the program's output can be followed", || {
+        follower
+            .send("GET", "/v1/output", &[("Authorization", &token)], b"")
+            .unwrap();
+        let mut answer = follower.head().unwrap();
+        if answer.status != 200 {
+            follower.body(&mut answer).unwrap();
+        }
+        (answer.status == 200).then_some(answer)
     });
     until("the program is cancelled", || {
         let answer = agent.attempt("POST", "/v1/cancel", &[], b"").unwrap();
@@ -254,7 +232,7 @@ fn a_running_program_can_be_followed_and_cancelled() {
         reply.observation.error.unwrap().error_type,
         ErrorType::CodeCancelledError
     );
-    let output = follower.join().unwrap();
+    follower.body(&mut output).unwrap();
     assert_eq!(output.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(
         String::from_utf8(output.body).unwrap(),

@@ -70,6 +70,13 @@ impl Http {
     }
 
     pub fn receive(&mut self) -> io::Result<Answer> {
+        let mut answer = self.head()?;
+        self.body(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Status and headers; the body may still be growing.
+    pub fn head(&mut self) -> io::Result<Answer> {
         let broken = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let status = self.line()?;
         let status = status
@@ -85,11 +92,15 @@ impl Http {
             };
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let mut answer = Answer {
+        Ok(Answer {
             status,
             headers,
             body: Vec::new(),
-        };
+        })
+    }
+
+    /// The body to its end.
+    pub fn body(&mut self, answer: &mut Answer) -> io::Result<()> {
         if answer.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.chunk()? {
                 answer.body.extend(chunk);
@@ -101,7 +112,7 @@ impl Http {
             answer.body = vec![0; length];
             self.stream.read_exact(&mut answer.body)?;
         }
-        Ok(answer)
+        Ok(())
     }
 
     fn line(&mut self) -> io::Result<String> {

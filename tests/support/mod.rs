@@ -202,6 +202,13 @@ pub fn failing_relay(files: &Files) -> (i32, String) {
     (status.code().unwrap(), relay.stderr())
 }
 
+/// Connects to the relay that a connection file names; with the `Authorization` header that it wants.
+pub fn connect(file: &Path) -> Option<(Http, String)> {
+    let Connection { url, token } = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    let http = Http::connect(url.strip_prefix("http://").unwrap()).ok()?;
+    Some((http, format!("Bearer {token}")))
+}
+
 /// A client of the agent API that reads the connection file anew for each connection.
 pub struct Agent {
     connection: PathBuf,
@@ -227,9 +234,9 @@ impl Agent {
         body: &[u8],
     ) -> Option<Answer> {
         if self.http.is_none() {
-            let connection: Connection = serde_json::from_slice(&fs::read(&self.connection).ok()?).ok()?;
-            self.http = Some(Http::connect(connection.url.strip_prefix("http://").unwrap()).ok()?);
-            self.token = format!("Bearer {}", connection.token);
+            let (http, token) = connect(&self.connection)?;
+            self.http = Some(http);
+            self.token = token;
         }
         let mut all = vec![("Authorization", self.token.as_str())];
         all.extend(headers);

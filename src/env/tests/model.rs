@@ -300,7 +300,7 @@ fn rank(score: f64) -> f64 {
 #[test]
 fn random_episodes_do_as_the_model_says_and_survive_restarts() {
     let (mut finished, mut by_steps, mut by_clock, mut valid) = (0, 0, 0, 0);
-    for seed in 1..=400 {
+    for seed in 1..=200 {
         let mut pair = Pair::new(seed);
         for _ in 0..40 {
             finished += u32::from(pair.step());
@@ -310,12 +310,12 @@ fn random_episodes_do_as_the_model_says_and_survive_restarts() {
         valid += u32::from(pair.model.best.is_some());
     }
     // The generator must reach what it is there for.
-    assert!(finished > 2_000, "{finished} steps");
+    assert!(finished > 1_000, "{finished} steps");
     assert!(
-        by_steps > 20 && by_clock > 20,
+        by_steps > 10 && by_clock > 10,
         "{by_steps} ended by steps, {by_clock} by the clock"
     );
-    assert!(valid > 200, "{valid} episodes with a valid submission");
+    assert!(valid > 100, "{valid} episodes with a valid submission");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::*;
 use crate::api::standing::{Grade, Place, Standing};
-use crate::wire::channel::{Captured, RunExit, RunFinished, RunUsage, SubmissionFound};
+use crate::wire::channel::{Captured, RunExit, RunFinished, RunRequest, RunUsage, SubmissionFound};
+use crate::wire::journal::JournalLine;
 
 /// A Task with two boards and ample limits; `change` has the last word.
 pub(super) fn config(change: impl FnOnce(&mut Value)) -> RelayConfig {
@@ -57,9 +58,12 @@ pub(super) fn public() -> PublicFacts {
 }
 
 pub(super) fn request(action: &str, params: Value) -> StepRequest {
-    StepRequest {
-        action: action.into(),
-        params: params.as_object().unwrap().clone(),
+    match params {
+        Value::Object(params) => StepRequest {
+            action: action.into(),
+            params,
+        },
+        other => panic!("no arguments: {other}"),
     }
 }
 
@@ -216,14 +220,18 @@ impl Episode {
     }
 
     pub(super) fn commit(&mut self, record: &StepRecord) {
-        self.journal.push(serde_json::to_string(record).unwrap());
+        let line = JournalLine::Step(Box::new(record.clone()));
+        self.journal.push(serde_json::to_string(&line).unwrap());
         self.engine.commit(record);
     }
 
     pub(super) fn records(&self) -> Vec<StepRecord> {
         self.journal
             .iter()
-            .map(|line| serde_json::from_str(line).unwrap())
+            .map(|line| match serde_json::from_str(line).unwrap() {
+                JournalLine::Step(record) => *record,
+                JournalLine::Header(header) => panic!("no step: {header:?}"),
+            })
             .collect()
     }
 
@@ -242,4 +250,23 @@ impl Episode {
         engine.start(self.now());
         engine
     }
+}
+
+pub(super) fn name() -> StepRequest {
+    request("request_info", json!({"info_type": "name"}))
+}
+
+pub(super) fn execute() -> StepRequest {
+    request("execute_code", json!({"code": "pass"}))
+}
+
+pub(super) fn run_of(effect: &Effect) -> &RunRequest {
+    match effect {
+        Effect::Run(run) => run,
+        other => panic!("no run: {other:?}"),
+    }
+}
+
+pub(super) fn type_of(reply: &StepReply) -> ErrorType {
+    reply.observation.error.as_ref().unwrap().error_type
 }
