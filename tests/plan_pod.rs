@@ -1,6 +1,6 @@
 //! Who sees what, over every pod that can be planned from the fixtures; and one pod as it is printed.
 
-#![allow(clippy::unwrap_used)] // a test program: a panic is its failure
+#![allow(clippy::unwrap_used, clippy::panic)] // a test program: a panic is its failure
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

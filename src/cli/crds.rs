@@ -22,8 +22,8 @@ pub struct Args {
 
 /// Runs `dojo crds`.
 pub fn main(args: Args) -> ExitCode {
-    let written = match &args.out {
-        Some(dir) => write_files(dir),
+    let written = match args.out {
+        Some(dir) => write_files(&dir),
         None => print(),
     };
     match written {

@@ -13,13 +13,13 @@ pub struct Args {
 }
 
 /// Runs `dojo install`.
-pub fn main(args: Args) -> ExitCode {
-    match install(&args.dir) {
+pub fn main(Args { dir }: Args) -> ExitCode {
+    match install(&dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!(
                 "dojo install: failed to copy this program into {}: {error}",
-                args.dir.display()
+                dir.display()
             );
             ExitCode::FAILURE
         }

@@ -52,7 +52,8 @@ pub fn limits(task: &Limits, episode: Option<&Limits>) -> ResolvedLimits {
     let steps = episode.and_then(|limits| limits.steps).or(task.steps);
     let time = |field: fn(&Limits) -> &Option<crate::api::Duration>| {
         let own = episode.and_then(|limits| field(limits).as_ref());
-        own.or(field(task).as_ref()).map(crate::api::Duration::millis)
+        own.or_else(|| field(task).as_ref())
+            .map(crate::api::Duration::millis)
     };
     let action_timeout_ms = time(|limits| &limits.action_timeout).unwrap_or(DEFAULT_ACTION_TIMEOUT_MS);
     ResolvedLimits {

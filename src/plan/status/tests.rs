@@ -121,7 +121,7 @@ fn phase_outcome_and_reward_follow_from_what_was_observed() {
         (
             "its Task has a problem",
             with(waiting, |observed| {
-                observed.task_problem = Some("data.path".into())
+                observed.task_problem = Some("data.path".into());
             }),
             (Phase::Pending, Some("TaskNotReady"), None, None, None),
         ),
@@ -138,7 +138,7 @@ fn phase_outcome_and_reward_follow_from_what_was_observed() {
         (
             "preparation failed",
             with(starting, |observed| {
-                observed.failure = Some(failure(FailureClass::Task))
+                observed.failure = Some(failure(FailureClass::Task));
             }),
             (Phase::Failed, Some("RelayLost"), None, Some(Class::Task), None),
         ),
@@ -284,6 +284,8 @@ fn phase_outcome_and_reward_follow_from_what_was_observed() {
         assert_eq!(flag("Completed"), status.phase == Phase::Completed, "{name}");
         assert_eq!(flag("Failed"), status.phase == Phase::Failed, "{name}");
         assert_eq!(status.finished_at.is_some(), status.phase.is_final(), "{name}");
+        let findings = crate::plan::validate::status_findings(&serde_json::to_value(&status).unwrap());
+        assert!(findings.is_empty(), "{name}: {findings:?}");
     }
 }
 
@@ -367,8 +369,10 @@ fn times_have_whole_seconds_and_texts_fit_the_schema() {
     let now = at(60).checked_add(jiff::Span::new().milliseconds(789)).unwrap();
     let status = status(&observed, None, now);
     assert_eq!(status.finished_at, Some(Time(at(60))));
-    let failure = status.failure.unwrap();
+    let failure = status.failure.as_ref().unwrap();
     assert_eq!(failure.reason, "notcamelcase");
     assert_eq!(failure.message.chars().count(), MAX_MESSAGE);
+    let findings = crate::plan::validate::status_findings(&serde_json::to_value(&status).unwrap());
+    assert!(findings.is_empty(), "{findings:?}");
     assert_eq!(word("12"), "Unknown");
 }

@@ -13,7 +13,6 @@ mod wording;
 
 use std::sync::LazyLock;
 
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, compile_schema};
 use serde::de::DeserializeOwned;
@@ -40,19 +39,15 @@ pub fn validate(documents: &[Document]) -> Result<Checked, Vec<Problem>> {
         }
     }
     references::check(&mut entries);
-    let typed: Vec<Option<Typed>> = entries.iter_mut().map(Entry::typed).collect();
+    for entry in &mut entries {
+        entry.read_into(&mut checked);
+    }
     let problems: Vec<Problem> = entries.into_iter().flat_map(Entry::into_problems).collect();
-    if !problems.is_empty() {
-        return Err(problems);
+    if problems.is_empty() {
+        Ok(checked)
+    } else {
+        Err(problems)
     }
-    for resource in typed.into_iter().flatten() {
-        match resource {
-            Typed::Task(task) => checked.tasks.push(task),
-            Typed::Episode(episode) => checked.episodes.push(episode),
-            Typed::ConfigMap(map) => checked.config_maps.push(map),
-        }
-    }
-    Ok(checked)
 }
 
 /// A document on its way.
@@ -63,12 +58,6 @@ struct Entry {
     /// With defaults, as far as it is understood.
     value: Value,
     findings: Vec<schema::Finding>,
-}
-
-enum Typed {
-    Task(Sourced<Task>),
-    Episode(Sourced<Episode>),
-    ConfigMap(Sourced<ConfigMap>),
 }
 
 impl Entry {
@@ -94,18 +83,19 @@ impl Entry {
             .unwrap_or(DEFAULT_NAMESPACE)
     }
 
-    /// The typed resource. A document that passed the schema can be read; should it not, that is a finding too.
-    fn typed(&mut self) -> Option<Typed> {
-        if !self.findings.is_empty() {
-            return None;
-        }
-        let read = match self.kind? {
-            Kind::Task => self.read().map(Typed::Task),
-            Kind::Episode => self.read().map(Typed::Episode),
-            Kind::ConfigMap => self.read().map(Typed::ConfigMap),
+    /// Adds the typed resource. A document that passed the schema can be read; should it not, that is a finding too.
+    fn read_into(&mut self, checked: &mut Checked) {
+        let Some(kind) = self.kind.filter(|_| self.findings.is_empty()) else {
+            return;
         };
-        read.map_err(|message| self.findings.push((String::new(), message)))
-            .ok()
+        let read = match kind {
+            Kind::Task => self.read().map(|task| checked.tasks.push(task)),
+            Kind::Episode => self.read().map(|episode| checked.episodes.push(episode)),
+            Kind::ConfigMap => self.read().map(|map| checked.config_maps.push(map)),
+        };
+        if let Err(message) = read {
+            self.findings.push((String::new(), message));
+        }
     }
 
     fn read<T: DeserializeOwned>(&self) -> Result<Sourced<T>, String> {
@@ -273,6 +263,15 @@ fn config_map_schema() -> Value {
         "properties": {"data": texts, "binaryData": texts, "immutable": {"type": "boolean"}},
         "required": [],
     })
+}
+
+/// What the schema of an Episode says against a status.
+#[cfg(test)]
+pub(in crate::plan) fn status_findings(status: &Value) -> Vec<(String, String)> {
+    schema::check(
+        &RULEBOOK.episode.schema["properties"]["status"],
+        &mut status.clone(),
+    )
 }
 
 #[cfg(test)]
