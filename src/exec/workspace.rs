@@ -25,10 +25,7 @@ impl Workspace {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = openat(CWD, path, flags, Mode::empty())?;
         let mode = Mode::from_raw_mode(fstat(&dir)?.st_mode) | Mode::RWXU;
-        Ok(Self {
-            dir,
-            mode,
-        })
+        Ok(Self { dir, mode })
     }
 
     /// The open directory.

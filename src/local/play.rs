@@ -62,7 +62,9 @@ pub async fn play(shared: &Shared, number: usize, decision: Decision, configurat
     record.observed.attempt = Some(attempt);
     record.observed.node = Some(shared.host.clone());
     if !anew {
-        record.observed.result = read_result(&dir);
+        if let Some(result) = read_result(&dir) {
+            record.take(result, &dir);
+        }
     }
     let mut player = Player {
         shared,
@@ -281,7 +283,7 @@ impl Player<'_> {
             }
             Sight::Result(result) => {
                 self.line.say(&step_line(&result));
-                self.record.observed.result = Some(*result);
+                self.record.take(*result, &self.dir);
             }
         }
         // A disk that is full now may have room at the end, where it counts.
