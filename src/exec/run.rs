@@ -135,9 +135,11 @@ impl Executor {
                 bind: Some((path, original)),
             }
         } else {
+            let mut write = self.writable(path.clone());
+            write.retain(|dir| !original.starts_with(dir));
             Place {
-                dir: path.clone(),
-                write: self.writable(path),
+                dir: path,
+                write,
                 read: vec![original],
                 bind: None,
             }

@@ -29,7 +29,7 @@ use super::supervise::Stop;
 use super::tree;
 use super::workspace::Workspace;
 use crate::wire::channel::{
-    CHANNEL_VERSION, FromExec, RunExit, RunFinished, RunRequest, SubmissionFound, ToExec,
+    CHANNEL_VERSION, Captured, FromExec, RunExit, RunFinished, RunRequest, RunUsage, SubmissionFound, ToExec,
 };
 use crate::wire::frame::{Decoder, Frame};
 
@@ -239,7 +239,8 @@ async fn send(mut outgoing: OwnedWriteHalf, mut frames: mpsc::Receiver<Frame>) {
 struct Work {
     run: u64,
     stop: watch::Sender<Option<Stop>>,
-    task: JoinHandle<()>,
+    /// Gives the message that tells of its end.
+    task: JoinHandle<FromExec>,
     /// Submission that it may leave behind.
     submission: Option<String>,
 }
@@ -252,8 +253,11 @@ async fn serve(executor: &Arc<Executor>, mut connection: Connection) {
     loop {
         let message = tokio::select! {
             message = connection.incoming.next() => message,
-            () = done(&mut work) => {
+            told = done(&mut work) => {
+                // The relay may answer the message with the next run at once.
                 work = None;
+                let Some(told) = told else { break };
+                tell(&frames, &told).await;
                 continue;
             }
             // The relay is gone although its side can still be read.
@@ -284,23 +288,24 @@ async fn serve(executor: &Arc<Executor>, mut connection: Connection) {
     }
 }
 
-async fn done(work: &mut Option<Work>) {
-    match work {
-        Some(work) => {
-            if let Err(error) = (&mut work.task).await {
-                tracing::error!(%error, "a run broke down");
-            }
-        }
-        None => std::future::pending().await,
-    }
+/// Waits for the end of what is under way, and gives the message that tells of it: none when it broke down, and with it
+/// the connection has to, for the relay to hear of it.
+async fn done(work: &mut Option<Work>) -> Option<FromExec> {
+    let Some(work) = work else {
+        return std::future::pending().await;
+    };
+    (&mut work.task)
+        .await
+        .inspect_err(|error| tracing::error!(%error, "a run broke down"))
+        .ok()
 }
 
 /// Does what a message says. One thing runs at a time; the relay keeps to that.
 fn take(executor: &Arc<Executor>, work: &mut Option<Work>, message: ToExec, frames: &mpsc::Sender<Frame>) {
     match message {
         ToExec::Run(request) if work.is_none() => *work = Some(start_run(executor, request, frames.clone())),
-        ToExec::Reset { run } if work.is_none() => *work = Some(start_reset(executor, run, frames.clone())),
-        ToExec::Run(request) => answer(frames, busy(&request)),
+        ToExec::Reset { run } if work.is_none() => *work = Some(start_reset(executor, run)),
+        ToExec::Run(request) => answer(frames, not_run(request.run, "another program runs")),
         ToExec::Reset { run } => {
             let error = Some("something runs in the workspace".into());
             answer(frames, FromExec::ResetDone { run, error });
@@ -325,7 +330,7 @@ fn start_run(executor: &Arc<Executor>, request: RunRequest, frames: mpsc::Sender
     let task = tokio::spawn(async move {
         let finished = executor.perform(&request, &frames, stopped).await;
         tracing::info!(run, exit = ?finished.exit, wall = finished.usage.wall_seconds, "run ended");
-        tell(&frames, &FromExec::Finished(Box::new(finished))).await;
+        FromExec::Finished(Box::new(finished))
     });
     Work {
         run,
@@ -335,7 +340,7 @@ fn start_run(executor: &Arc<Executor>, request: RunRequest, frames: mpsc::Sender
     }
 }
 
-fn start_reset(executor: &Arc<Executor>, run: u64, frames: mpsc::Sender<Frame>) -> Work {
+fn start_reset(executor: &Arc<Executor>, run: u64) -> Work {
     let (stop, _) = watch::channel(None);
     let executor = Arc::clone(executor);
     let task = tokio::spawn(async move {
@@ -345,7 +350,7 @@ fn start_reset(executor: &Arc<Executor>, run: u64, frames: mpsc::Sender<Frame>) 
             Ok(Err(error)) => Some(format!("the workspace cannot be emptied: {error}")),
             Err(error) => Some(format!("emptying the workspace broke down: {error}")),
         };
-        tell(&frames, &FromExec::ResetDone { run, error }).await;
+        FromExec::ResetDone { run, error }
     });
     Work {
         run,
@@ -369,15 +374,16 @@ fn answer(frames: &mpsc::Sender<Frame>, message: FromExec) {
     tokio::spawn(async move { tell(&frames, &message).await });
 }
 
-fn busy(request: &RunRequest) -> FromExec {
+/// A run that could not be.
+fn not_run(run: u64, reason: &str) -> FromExec {
     FromExec::Finished(Box::new(RunFinished {
-        run: request.run,
+        run,
         exit: RunExit::Sandbox {
-            message: "another program runs".into(),
+            message: reason.to_owned(),
         },
         submission: SubmissionFound::NotLooked,
-        stdout: Default::default(),
-        stderr: Default::default(),
-        usage: Default::default(),
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        usage: RunUsage::default(),
     }))
 }

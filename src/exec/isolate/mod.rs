@@ -39,8 +39,11 @@ pub(super) use root::{MEMORY_TEMPORARY, TEMPORARY};
 
 /// This program, also where its path cannot be reached.
 pub(super) const SELF: &str = "/proc/self/exe";
-/// Where the directory of the relay's socket is in a private root.
-const RELAY: &str = "/run/dojo";
+/// Where the executor's own directories are in a private root: the relay's socket, state, scratch. At their own paths
+/// they could lie below a directory that executed code may write to, such as `/tmp`.
+const RELAY: &str = "/run/dojo/relay";
+const STATE: &str = "/run/dojo/state";
+const SCRATCH: &str = "/run/dojo/scratch";
 
 /// A stage of the executor's start.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,13 +102,7 @@ pub fn main(stage: Stage, options: &Options) -> ExitCode {
             .and_then(|()| supervisor::run(&mut again(options, Stage::Init), options.watch_stdin)),
         Stage::TrialInit => make_root(options).map(|()| ExitCode::SUCCESS),
         Stage::Init => make_root(options).and_then(|()| become_user(options, Stage::Private)),
-        Stage::Private => Ok(session::main(
-            &Options {
-                socket: private_socket(&options.socket),
-                ..options.clone()
-            },
-            true,
-        )),
+        Stage::Private => Ok(session::main(&inside(options), true)),
         Stage::Plain => Ok(session::main(options, false)),
     };
     done.unwrap_or_else(|error| {
@@ -179,8 +176,14 @@ pub(super) fn temporary(options: &Options) -> PathBuf {
     options.scratch.join("tmp")
 }
 
-fn private_socket(socket: &Path) -> PathBuf {
-    Path::new(RELAY).join(socket.file_name().unwrap_or_default())
+/// The options as they are in a private root.
+fn inside(options: &Options) -> Options {
+    Options {
+        socket: Path::new(RELAY).join(options.socket.file_name().unwrap_or_default()),
+        state: STATE.into(),
+        scratch: SCRATCH.into(),
+        ..options.clone()
+    }
 }
 
 /// Goes through all of it in a child, since a process cannot leave a namespace that turns out to be of no use.

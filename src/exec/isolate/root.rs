@@ -13,7 +13,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::{RELAY, temporary};
+use super::{RELAY, SCRATCH, STATE, temporary};
 use crate::exec::layout::{Layout, SHARED_MEMORY};
 use crate::exec::options::Options;
 
@@ -25,7 +25,7 @@ pub(in crate::exec) const MEMORY_TEMPORARY: &str = "/tmp";
 /// Size of it.
 const MEMORY_TEMPORARY_SIZE: &str = "1g";
 
-/// Makes the root directory and enters it. Paths inside are the same as outside.
+/// Makes the root directory and enters it. What executed code may reach has the same path as outside.
 pub(super) fn enter(options: &Options, layout: &Layout) -> Result<(), String> {
     let base = options.scratch.join("root");
     let told = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
@@ -87,12 +87,15 @@ impl Root {
         for path in &layout.devices {
             self.bind(path, path, Access::Device).map_err(named(path))?;
         }
-        for path in [&options.workspace, &options.state, &options.scratch] {
-            let real = fs::canonicalize(path).map_err(named(path))?;
-            self.bind(&real, &real, Access::Write).map_err(named(path))?;
+        let workspace = fs::canonicalize(&options.workspace).map_err(named(&options.workspace))?;
+        for (from, to) in [
+            (workspace.as_path(), workspace.as_path()),
+            (&options.state, Path::new(STATE)),
+            (&options.scratch, Path::new(SCRATCH)),
+            (&temporary(options), Path::new(TEMPORARY)),
+        ] {
+            self.bind(from, to, Access::Write).map_err(named(from))?;
         }
-        self.bind(&temporary(options), Path::new(TEMPORARY), Access::Write)
-            .map_err(named(Path::new(TEMPORARY)))?;
         if let Some(dir) = options.socket.parent() {
             self.bind(dir, Path::new(RELAY), Access::Read)
                 .map_err(named(dir))?;
