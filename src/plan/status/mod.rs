@@ -85,8 +85,8 @@ pub struct Observed {
     pub gpu: Option<String>,
     /// Under what conditions it runs; sandbox layers are taken from the result.
     pub provenance: Option<ProvenanceStatus>,
-    /// Where the trajectory is.
-    pub trajectory: Option<TrajectoryStatus>,
+    /// URI of the trajectory; its digest and size are taken from the result.
+    pub trajectory_uri: Option<String>,
 }
 
 impl Observed {
@@ -109,7 +109,7 @@ impl Observed {
             node: None,
             gpu: None,
             provenance: None,
-            trajectory: None,
+            trajectory_uri: None,
         }
     }
 }
@@ -155,7 +155,7 @@ pub fn status(observed: &Observed, previous: Option<&EpisodeStatus>, now: Timest
                 .unwrap_or_else(|| now.clone())
         }),
         provenance: provenance(observed),
-        trajectory: observed.trajectory.clone(),
+        trajectory: trajectory(observed),
         ..EpisodeStatus::default()
     };
     match verdict {
@@ -274,6 +274,15 @@ fn provenance(observed: &Observed) -> Option<ProvenanceStatus> {
         provenance.sandbox_layers.clone_from(&result.layers);
     }
     Some(provenance)
+}
+
+fn trajectory(observed: &Observed) -> Option<TrajectoryStatus> {
+    let (uri, result) = (observed.trajectory_uri.clone()?, observed.result.as_ref()?);
+    Some(TrajectoryStatus {
+        uri,
+        digest: result.trajectory_sha256.clone(),
+        size: signed(result.trajectory_bytes),
+    })
 }
 
 /// Times of the API have whole seconds; with more, a status would differ from itself after a round trip.

@@ -25,11 +25,7 @@ fn observed(stage: Stage) -> Observed {
             task_digest: "abc".into(),
             ..ProvenanceStatus::default()
         }),
-        trajectory: Some(TrajectoryStatus {
-            uri: "file:///runs/demo/trajectory.jsonl".into(),
-            digest: "def".into(),
-            size: 4096,
-        }),
+        trajectory_uri: Some("file:///runs/demo/trajectory.jsonl".into()),
     }
 }
 
