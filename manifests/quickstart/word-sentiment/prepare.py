@@ -98,8 +98,8 @@ def ladder(train: pd.DataFrame, test: pd.DataFrame):
         starts = test[TOKEN].str.lower().str.startswith
         return starts(good).astype(float) - starts(bad).astype(float)
 
-    def letters(low, high, **options):
-        return TfidfVectorizer(analyzer="char_wb", ngram_range=(low, high), sublinear_tf=True, **options)
+    def letters(low, high):
+        return TfidfVectorizer(analyzer="char_wb", ngram_range=(low, high), sublinear_tf=True)
 
     # One property of the token.
     yield test[TOKEN].str.len()
