@@ -62,9 +62,7 @@ pub async fn play(shared: &Shared, number: usize, decision: Decision, configurat
     record.observed.attempt = Some(attempt);
     record.observed.node = Some(shared.host.clone());
     if !anew {
-        if let Some(result) = read_result(&dir) {
-            record.take(result, &dir);
-        }
+        record.observed.result = read_result(&dir);
     }
     let mut player = Player {
         shared,
@@ -283,7 +281,7 @@ impl Player<'_> {
             }
             Sight::Result(result) => {
                 self.line.say(&step_line(&result));
-                self.record.take(*result, &self.dir);
+                self.record.observed.result = Some(*result);
             }
         }
         // A disk that is full now may have room at the end, where it counts.

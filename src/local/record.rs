@@ -11,7 +11,7 @@ use serde_json::json;
 use super::cache::write_whole;
 use super::layout::{EpisodeDir, hex};
 use super::unready::Unready;
-use crate::api::status::{FailureStatus, ProvenanceStatus, TrajectoryStatus};
+use crate::api::status::{FailureStatus, ProvenanceStatus};
 use crate::api::{Episode, Task};
 use crate::plan::Observed;
 use crate::wire::result::EpisodeResult;
@@ -33,7 +33,8 @@ impl Record {
             .and_then(|previous| previous.metadata.creation_timestamp.clone())
             .or_else(|| Some(Time(Timestamp::now())));
         episode.status = previous.and_then(|previous| previous.status.clone());
-        let observed = Observed::new(task, &episode);
+        let mut observed = Observed::new(task, &episode);
+        observed.trajectory_uri = Some(file_uri(&dir.trajectory()));
         Self {
             episode,
             observed,
@@ -61,23 +62,13 @@ impl Record {
         });
     }
 
-    /// Takes a newer result file.
-    pub fn take(&mut self, result: EpisodeResult, dir: &EpisodeDir) {
-        self.observed.trajectory = Some(TrajectoryStatus {
-            uri: file_uri(&dir.trajectory()),
-            digest: result.trajectory_sha256.clone(),
-            size: i64::try_from(result.trajectory_bytes).unwrap_or(i64::MAX),
-        });
-        self.observed.result = Some(result);
-    }
-
     /// What the trajectory really is: a relay that was killed may not have come to write its last digest.
     pub fn measure_trajectory(&mut self, dir: &EpisodeDir) {
-        if let Some(trajectory) = &mut self.observed.trajectory
+        if let Some(result) = &mut self.observed.result
             && let Ok(content) = fs::read(dir.trajectory())
         {
-            trajectory.digest = digest(&content);
-            trajectory.size = i64::try_from(content.len()).unwrap_or(i64::MAX);
+            result.trajectory_sha256 = digest(&content);
+            result.trajectory_bytes = content.len() as u64;
         }
     }
 }
