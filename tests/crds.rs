@@ -261,6 +261,20 @@ fn every_rule_compiles_has_a_message_and_points_at_a_field_that_exists() {
     assert!(rules > 20, "only {rules} rules were looked at");
 }
 
+#[test]
+fn no_short_name_is_taken_by_a_core_kind() {
+    // kubectl prefers the core kind without a word.
+    let taken = [
+        "cm", "cs", "csr", "deploy", "ds", "ep", "ev", "hpa", "ing", "limits", "netpol", "no", "ns", "pc",
+        "pdb", "po", "pv", "pvc", "quota", "rc", "rs", "sa", "sc", "sts", "svc",
+    ];
+    for definition in mledojo::api::definitions() {
+        for name in definition.spec.names.short_names.iter().flatten() {
+            assert!(!taken.contains(&name.as_str()), "{name}");
+        }
+    }
+}
+
 /// Directories with a kustomization, and YAML files that lie in none.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     let kustomized = dir.join("kustomization.yaml").exists();

@@ -18,7 +18,8 @@ use super::status::EpisodeStatus;
     kind = "Episode",
     doc = "One agent working on one Task, step by step; the reward is written to its status.",
     namespaced,
-    shortname = "ep",
+    // Not `ep`: that is the short name of the core kind Endpoints, which kubectl prefers.
+    shortname = "epi",
     category = "mledojo",
     status = "EpisodeStatus",
     derive = "PartialEq",

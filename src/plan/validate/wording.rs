@@ -60,7 +60,9 @@ pub(super) fn wrong_type(wanted: &str, found: &Value) -> String {
         other => quoted(other),
     };
     let hint = match (wanted, found) {
-        ("string", Value::Number(_) | Value::Bool(_)) => format!(": write \"{found}\" with quotes"),
+        ("string", Value::Number(_)) => format!(": write \"{found}\" with quotes"),
+        // What was written may have been `y`, `on` or `No`.
+        ("string", Value::Bool(_)) => ": put the text in quotes".into(),
         ("integer" | "number", Value::String(text)) if text.parse::<f64>().is_ok() => {
             format!(": write {text} without quotes")
         }
