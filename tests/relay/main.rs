@@ -10,3 +10,4 @@ mod channel;
 mod disk;
 mod kill;
 mod lifetime;
+mod real;

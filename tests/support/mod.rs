@@ -82,6 +82,15 @@ impl Files {
         fs::write(self.path("config.json"), serde_json::to_vec(&config).unwrap()).unwrap();
     }
 
+    /// Tells the relay where executed code finds its directories; otherwise nobody looks at them.
+    pub fn set_dirs(&self, public: &Path, workspace: &Path) {
+        let file = self.path("config.json");
+        let mut config: RelayConfig = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        config.public_dir = public.display().to_string();
+        config.workspace_dir = workspace.display().to_string();
+        fs::write(file, serde_json::to_vec(&config).unwrap()).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
