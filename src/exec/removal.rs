@@ -174,7 +174,7 @@ mod tests {
         fs::write(inner.join(OsStr::from_bytes(b"\xff\n \x01")), "").unwrap();
         fs::create_dir_all(dir.path().join("a/closed/c")).unwrap();
         fs::create_dir_all(dir.path().join(".dojo-removed-1/x/y")).unwrap();
-        fs::set_permissions(dir.path().join("a/closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(dir.path().join("a/closed"), fs::Permissions::from_mode(0o000)).unwrap();
         fs::set_permissions(dir.path().join("a"), fs::Permissions::from_mode(0o500)).unwrap();
         empty(opened(dir.path()), |_| true).unwrap();
         assert_eq!(entries(dir.path()), 0);

@@ -112,7 +112,7 @@ fn memory_over_the_limit_ends_a_program_with_the_reason() {
     let limit = (300 * 1024 * 1024).to_string();
     let mut executor = Executor::started(Start::Usual, &["--memory", &limit]);
     let mut relay = executor.connect();
-    let hog = "import time\nblocks = []\nfor i in range(100):\n    blocks.append(bytearray(b'x' * (20 * 1024 * 1024)))\n    time.sleep(0.02)\n";
+    let hog = "import time\nblocks = []\nfor i in range(100):\n    blocks.append(b'x' * (20 * 1024 * 1024 + i))\n    time.sleep(0.02)\n";
     let outcome = relay.run(&execute(1, hog));
     let RunExit::Resource { message } = &outcome.finished.exit else {
         panic!("{:?}", outcome.finished)
@@ -122,7 +122,7 @@ fn memory_over_the_limit_ends_a_program_with_the_reason() {
         "{message}"
     );
     // 8 children share 200 MiB with their parent: that is 200 MiB, not 1.8 GiB.
-    let shared = "import os, time\nblock = bytearray(b'x' * (200 * 1024 * 1024))\npids = []\nfor i in range(8):\n    pid = os.fork()\n    if pid == 0:\n        time.sleep(0.6)\n        os._exit(0)\n    pids.append(pid)\nfor pid in pids:\n    os.waitpid(pid, 0)\n";
+    let shared = "import os, time\nblock = b'x' * (200 * 1024 * 1024)\npids = []\nfor i in range(8):\n    pid = os.fork()\n    if pid == 0:\n        time.sleep(0.6)\n        os._exit(0)\n    pids.append(pid)\nfor pid in pids:\n    os.waitpid(pid, 0)\n";
     relay.run(&execute(2, shared)).well();
 }
 
@@ -145,7 +145,7 @@ fn files_in_shared_memory_count_as_memory() {
     relay
         .run(&execute(
             2,
-            "bytearray(b'x' * (120 * 1024 * 1024))\nimport time\ntime.sleep(0.3)",
+            "block = b'x' * (120 * 1024 * 1024)\nimport time\ntime.sleep(0.3)",
         ))
         .well();
 }

@@ -169,16 +169,16 @@ fn the_beginning_and_the_end_of_long_output_are_kept_and_the_log_is_capped() {
 }
 
 #[test]
-fn gigabytes_of_output_do_not_fill_memory() {
+fn endless_output_does_not_fill_memory() {
     let mut executor = Executor::started(Start::Bare, &[]);
     let mut request = execute(
         1,
-        "import os\nblock = b'x' * 1048576\nfor i in range(2048):\n    os.write(1, block)\n",
+        "import os\nblock = b'x' * 1048576\nfor i in range(600):\n    os.write(1, block)\n",
     );
     request.output.log = 1000;
     let mut relay = executor.connect();
     let outcome = relay.run(&request).well();
-    assert_eq!(outcome.finished.stdout.total_bytes, 2048 * 1_048_576);
+    assert_eq!(outcome.finished.stdout.total_bytes, 600 * 1_048_576);
     assert_eq!(outcome.output.len(), 1000);
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", executor.pid().as_raw_nonzero())).unwrap();
