@@ -216,13 +216,14 @@ impl Processes {
         }
     }
 
-    /// Agent, executor, relay: none loses what it still has to tell the next one.
+    /// Agent, relay, executor. The relay before the executor: it would record a step that is only interrupted as one that
+    /// the executor failed.
     async fn stop(&mut self, stop: &Stop) {
         if let Some(agent) = &mut self.agent {
             agent.stop(GRACE, stop).await;
         }
-        self.exec.stop(GRACE, stop).await;
         self.relay.stop(GRACE, stop).await;
+        self.exec.stop(GRACE, stop).await;
     }
 }
 
