@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::layout::dir_of;
 use crate::plan::{Document, Problem};
 use kustomization::{Generator, Kustomization};
 use yaml::whole_file;
@@ -58,8 +59,7 @@ impl Reader {
                 None => self.directory(path),
             }
         } else if is_kustomization {
-            let dir = path.parent().map_or(Path::new(""), |dir| dir);
-            self.kustomization(dir, path);
+            self.kustomization(dir_of(path), path);
         } else {
             self.file(path);
         }
@@ -101,11 +101,7 @@ impl Reader {
     }
 
     fn kustomization(&mut self, dir: &Path, file: &Path) {
-        let root = match fs::canonicalize(if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        }) {
+        let root = match fs::canonicalize(dir) {
             Ok(root) => root,
             Err(error) => return self.problem(dir, format!("cannot be read: {error}")),
         };
@@ -291,10 +287,10 @@ fn resolve_data_path(value: &mut Value, file: &Path) {
     let Some(path) = value.pointer_mut("/spec/data/path") else {
         return;
     };
-    let absolute = path.as_str().filter(|text| !text.is_empty()).and_then(|text| {
-        let dir = file.parent().map_or(Path::new(""), |dir| dir);
-        std::path::absolute(dir.join(text)).ok()
-    });
+    let absolute = path
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .and_then(|text| std::path::absolute(dir_of(file).join(text)).ok());
     if let Some(absolute) = absolute {
         *path = Value::String(shown(&absolute));
     }

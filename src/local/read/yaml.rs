@@ -1,6 +1,7 @@
 //! One YAML text to documents. Pure.
 
 use serde_json::Value;
+use serde_saphyr::{MessageFormatter, UserMessageFormatter};
 
 use crate::plan::{Document, Problem};
 
@@ -51,14 +52,15 @@ fn items(mut value: Value) -> Vec<Value> {
 
 fn not_yaml(file: &str, error: &serde_saphyr::Error) -> Problem {
     let error = error.without_snippet();
-    let text = error.to_string();
-    // The parser repeats the place within its own text; once, and first, is enough.
-    let place = error.location().map(|at| (at.line(), at.column()));
-    let message = match place {
-        Some((line, column)) => {
-            let text = text.replace(&format!(" at line {line}, column {column}"), "");
-            format!("line {line}, column {column}: not valid YAML: {text}")
-        }
+    let text = UserMessageFormatter
+        .format_message(error)
+        .replace(char::is_control, " ");
+    let message = match error.location() {
+        Some(at) => format!(
+            "line {}, column {}: not valid YAML: {text}",
+            at.line(),
+            at.column()
+        ),
         None => format!("not valid YAML: {text}"),
     };
     whole_file(file, message)
