@@ -117,7 +117,9 @@ impl Executor {
             args.extend([format!("--{name}"), dir.path().join(name).display().to_string()]);
         }
         args.extend(["--socket".into(), socket.display().to_string()]);
-        args.extend(["--python".into(), python(start).display().to_string()]);
+        if !more.contains(&"--python") {
+            args.extend(["--python".into(), python(start).display().to_string()]);
+        }
         if geteuid().is_root() && matches!(start, Start::Usual | Start::RootBare) {
             args.extend(["--user".into(), format!("{CODE_USER}:{CODE_USER}")]);
         }
