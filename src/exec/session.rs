@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +25,7 @@ use super::python::{self, Interpreter};
 use super::run::Executor;
 use super::scratch::Scratch;
 use super::shutdown::Shutdown;
-use super::supervise::Stop;
+use super::supervise::{Stop, end_all};
 use super::tree;
 use super::workspace::Workspace;
 use crate::wire::channel::{
@@ -37,8 +37,6 @@ use crate::wire::frame::{Decoder, Frame};
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// Time for the relay's answer to a Hello.
 const WELCOME: Duration = Duration::from_secs(10);
-/// Time for the end of everything that runs.
-const LAST: Duration = Duration::from_secs(1);
 /// Frames that wait for the relay. Few, so that a slow relay slows the program down instead of filling memory.
 const WAITING_FRAMES: usize = 8;
 /// Bytes read at once.
@@ -58,7 +56,7 @@ pub(super) fn main(options: &Options, private: bool) -> ExitCode {
             }
         });
         // The task that would have ended what runs goes with the runtime.
-        runtime.block_on(end_everything(executor.sandbox.alone));
+        runtime.block_on(end_all(executor.sandbox.alone));
         runtime.shutdown_background();
         ended
     });
@@ -68,16 +66,6 @@ pub(super) fn main(options: &Options, private: bool) -> ExitCode {
             tracing::error!("{reason}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Kills all descendants, as far as they die in time.
-async fn end_everything(alone: bool) {
-    let until = Instant::now() + LAST;
-    while !tree::is_empty() && Instant::now() < until {
-        tree::kill(alone, None);
-        tree::reap_orphans(None);
-        sleep(PAUSE.0 / 4).await;
     }
 }
 
