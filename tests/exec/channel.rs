@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use mledojo::wire::channel::{FromExec, RunExit, ToExec};
 use rustix::process::Signal;
 
-use super::support::{Event, Executor, execute, until};
+use super::support::{Event, Executor, Start, execute, python, until};
 
 #[test]
 fn the_first_connection_has_no_secret_and_later_ones_show_it() {
@@ -106,4 +106,38 @@ fn code_cannot_take_the_executors_place() {
         let (_stranger, resume, _) = executor.accept();
         assert_eq!(resume, None, "a stranger has the secret");
     }
+}
+
+#[test]
+fn options_that_cannot_be_used_are_said_at_once() {
+    use std::process::Command;
+    let dir = super::support::open_tempdir();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let said = |python: &str, public: &str, more: &[&str]| {
+        let output = Command::new(super::support::dojo())
+            .arg("exec")
+            .args([
+                "--socket",
+                &path("s"),
+                "--workspace",
+                &path("w"),
+                "--state",
+                &path("st"),
+                "--scratch",
+                &path("sc"),
+            ])
+            .args(["--python", python, "--public", public])
+            .args(more)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let python = python(Start::Usual).display().to_string();
+    let here = dir.path().to_str().unwrap();
+    assert!(said("/nonexistent/python", here, &[]).contains("no Python at \"/nonexistent/python\""));
+    assert!(said(&python, &path("nothing"), &[]).contains("no directory of public data"));
+    assert!(said(&python, "relative", &[]).contains("must be absolute"));
+    assert!(said(&python, here, &["--read-path", "/nonexistent/data"]).contains("/nonexistent/data"));
+    assert!(said(&python, here, &["--user", "nobody"]).contains("65534:65534"));
 }

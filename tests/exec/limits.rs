@@ -34,7 +34,7 @@ fn the_time_limit_ends_a_program_with_all_that_descends_from_it() {
         let marker = marker();
         let mut executor = Executor::started(start, &[]);
         let mut request = execute(1, &stubborn(&marker));
-        request.timeout_ms = 1000;
+        request.timeout_ms = 2500;
         request.grace_ms = 300;
         let outcome = executor.connect().run(&request);
         assert_eq!(
@@ -49,7 +49,7 @@ fn the_time_limit_ends_a_program_with_all_that_descends_from_it() {
         );
         assert_eq!(processes(&marker), [0; 0], "{start:?}");
         let wall = outcome.finished.usage.wall_seconds;
-        assert!((1.2..6.0).contains(&wall), "{wall}");
+        assert!((2.7..12.0).contains(&wall), "{wall}");
     }
 }
 
@@ -57,12 +57,12 @@ fn the_time_limit_ends_a_program_with_all_that_descends_from_it() {
 fn a_program_that_heeds_sigterm_is_not_killed() {
     let code = "import signal, sys, time\ndef end(*_):\n    print('saved', flush=True)\n    sys.exit(0)\nsignal.signal(signal.SIGTERM, end)\ntime.sleep(1000)";
     let mut request = execute(1, code);
-    request.timeout_ms = 800;
+    request.timeout_ms = 2500;
     request.grace_ms = 10_000;
     let outcome = Executor::start().connect().run(&request);
     assert_eq!(outcome.finished.exit, RunExit::TimedOut { killed: false });
     assert_eq!(outcome.stdout(), "saved\n");
-    assert!(outcome.finished.usage.wall_seconds < 8.0);
+    assert!(outcome.finished.usage.wall_seconds < 10.0);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_submission_of_a_program_that_ran_out_of_time_is_not_sent() {
     assert!(outcome.submission.is_empty());
     assert_eq!(
         outcome.finished.submission,
-        mledojo::wire::channel::SubmissionFound::Missing
+        mledojo::wire::channel::SubmissionFound::NotLooked
     );
 }
 
