@@ -80,7 +80,7 @@ async fn wrap(options: &Options) -> Result<u8, AgentError> {
     };
     // What the command left behind is not the agent any more.
     send(Signal::KILL);
-    let status = status.map_err(waiting_failed)?;
+    let status = status.map_err(|error| waiting_failed(&error))?;
     if !status.success() && over(&options.connection).await {
         // It ended because no step was accepted any more.
         return Ok(0);
@@ -158,18 +158,18 @@ async fn finish(child: &mut Child, send: &impl Fn(Signal)) -> Result<(), AgentEr
     for (time, signal) in [(LEAVE, Signal::TERM), (GRACE, Signal::KILL)] {
         match tokio::time::timeout(time, child.wait()).await {
             Ok(status) => {
-                status.map_err(waiting_failed)?;
+                status.map_err(|error| waiting_failed(&error))?;
                 break;
             }
             Err(_) => send(signal),
         }
     }
-    child.wait().await.map_err(waiting_failed)?;
+    child.wait().await.map_err(|error| waiting_failed(&error))?;
     send(Signal::KILL);
     Ok(())
 }
 
-fn waiting_failed(error: std::io::Error) -> AgentError {
+fn waiting_failed(error: &std::io::Error) -> AgentError {
     AgentError::Failed(format!("cannot wait for the agent's command: {error}"))
 }
 

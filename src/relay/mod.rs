@@ -256,7 +256,7 @@ async fn listen_again(address: SocketAddr, last: Option<u16>) -> Result<TcpListe
         match TcpListener::bind(SocketAddr::new(address.ip(), port)).await {
             Ok(listener) => return Ok(listener),
             Err(error) => {
-                tracing::warn!(%error, port, "the port of the last run is taken; taking another one")
+                tracing::warn!(%error, port, "the port of the last run is taken; taking another one");
             }
         }
     }

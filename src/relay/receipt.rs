@@ -196,7 +196,7 @@ fn check_finished(finished: &RunFinished, caps: OutputCaps) -> Result<(), String
 fn clip_messages(finished: &mut RunFinished) {
     match &mut finished.exit {
         RunExit::Syntax { message } | RunExit::Resource { message } | RunExit::Sandbox { message } => {
-            clip(message)
+            clip(message);
         }
         RunExit::Exited { .. } | RunExit::Signaled { .. } | RunExit::TimedOut { .. } | RunExit::Cancelled => {
         }
@@ -208,7 +208,8 @@ fn clip_messages(finished: &mut RunFinished) {
 
 fn clip(message: &mut String) {
     if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        let end = (0..=MAX_MESSAGE).rev().find(|end| message.is_char_boundary(*end));
+        message.truncate(end.unwrap_or(0));
         message.push('…');
     }
 }
