@@ -265,7 +265,12 @@ async fn finish(
 
 /// Data that the author has prepared.
 async fn existing(path: &Path, evaluation: &EvaluationSpec, shared: bool) -> Result<Data, Unready> {
-    let [public, private] = ["public", "private"].map(|side| path.join(side));
+    // Without links and dots: executed code sees nothing of the way there.
+    let real = |side: &str| {
+        let side = path.join(side);
+        fs::canonicalize(&side).unwrap_or(side)
+    };
+    let [public, private] = ["public", "private"].map(real);
     for side in [&public, &private] {
         if !side.is_dir() {
             return Err(Unready::task(
