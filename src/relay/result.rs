@@ -15,6 +15,8 @@ const SHORT_TASK_ERROR: usize = 80;
 #[derive(Debug)]
 pub(super) struct ResultFile {
     path: PathBuf,
+    /// Beside it, the result before.
+    spare: PathBuf,
     /// A container's termination message is a mount of its own: it exists before the relay does and cannot be renamed
     /// over.
     in_place: bool,
@@ -24,7 +26,13 @@ impl ResultFile {
     /// A file in the relay's own state directory is replaced; one that exists elsewhere is overwritten.
     pub(super) fn new(path: PathBuf, state: &Path) -> Self {
         let in_place = path.exists() && !path.starts_with(state);
-        Self { path, in_place }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let spare = path.with_file_name(format!(".{name}.before"));
+        Self {
+            path,
+            spare,
+            in_place,
+        }
     }
 
     /// Writes the result.
@@ -33,7 +41,7 @@ impl ResultFile {
         if self.in_place {
             files::overwrite(&self.path, &bytes)
         } else {
-            files::replace(&self.path, &bytes, 0o644)
+            files::exchange(&self.path, &self.spare, &bytes)
         }
     }
 }

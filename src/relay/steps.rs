@@ -22,7 +22,7 @@ use crate::wire::agent::{ActionStatus, StateReply, StepRequest};
 use crate::wire::journal::StepRecord;
 
 /// Pause between two `fsync`s of the journal: what a power cut can cost at most.
-const SYNC_PAUSE: Duration = Duration::from_millis(250);
+const SYNC_PAUSE: Duration = Duration::from_secs(1);
 
 /// One episode, shared by all tasks of the relay.
 #[derive(Debug)]
