@@ -106,8 +106,9 @@ impl Sandbox {
             Some(missing) if options.sandbox == SandboxMode::Required => Some(below_minimum(&missing)),
             _ => run(&mut python_works).err().map(|reason| {
                 format!(
-                    "{:?} does not start inside the sandbox: {reason}; if it keeps files in further directories, name them with --read-path",
-                    python.path
+                    "Python does not start inside the sandbox as user {}: {reason}. If it lies in a directory that this user \
+                     may not enter, use another interpreter; if it keeps files in further directories, name them with --read-path",
+                    geteuid().as_raw()
                 )
             }),
         };

@@ -4,9 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmodat, openat, renameat_with, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat};
 use rustix::io::{self, Errno};
 
 const OPEN: OFlags = OFlags::RDONLY
@@ -76,10 +74,9 @@ fn flatten(outer: impl AsFd, inner: &OwnedFd, moved: &mut Moved) -> io::Result<(
             } else if unlinkat(inner, name, AtFlags::REMOVEDIR).is_err() {
                 // To be moved, a directory must be writable itself: its parent is written in it.
                 chmodat(inner, name, FULL, AtFlags::empty())?;
-                while let Err(error) =
-                    renameat_with(inner, name, &outer, moved.next()?, RenameFlags::NOREPLACE)
-                {
-                    if error != Errno::EXIST {
+                // An empty directory of that name is replaced, which is as good; else it is the next name's turn.
+                while let Err(error) = renameat(inner, name, &outer, moved.next()?) {
+                    if ![Errno::EXIST, Errno::NOTEMPTY, Errno::NOTDIR].contains(&error) {
                         return Err(error);
                     }
                 }

@@ -291,17 +291,12 @@ fn exit(end: End) -> Result<RunExit, String> {
     })
 }
 
-/// A run that ended so, without output.
+/// A run that ended so, without output; for a submission is looked only when a program ended well.
 fn finished(request: &RunRequest, exit: RunExit) -> RunFinished {
-    let looked = request.kind == RunKind::Execute && request.submission.is_some();
     RunFinished {
         run: request.run,
         exit,
-        submission: if looked {
-            SubmissionFound::Missing
-        } else {
-            SubmissionFound::NotLooked
-        },
+        submission: SubmissionFound::NotLooked,
         stdout: Captured::default(),
         stderr: Captured::default(),
         usage: RunUsage::default(),

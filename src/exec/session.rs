@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +21,7 @@ use super::isolate::{data, temporary};
 use super::layout;
 use super::options::Options;
 use super::probe::Sandbox;
-use super::python;
+use super::python::{self, Interpreter};
 use super::run::Executor;
 use super::scratch::Scratch;
 use super::shutdown::Shutdown;
@@ -37,6 +37,8 @@ use crate::wire::frame::{Decoder, Frame};
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// Time for the relay's answer to a Hello.
 const WELCOME: Duration = Duration::from_secs(10);
+/// Time for the end of everything that runs.
+const LAST: Duration = Duration::from_secs(1);
 /// Frames that wait for the relay. Few, so that a slow relay slows the program down instead of filling memory.
 const WAITING_FRAMES: usize = 8;
 /// Bytes read at once.
@@ -55,8 +57,8 @@ pub(super) fn main(options: &Options, private: bool) -> ExitCode {
                 ended = shutdown.wait() => ended.map_err(failed("wait for signals")),
             }
         });
-        // Whatever runs is not waited for: with the runtime goes the task that would have ended it.
-        tree::kill(executor.sandbox.alone, None);
+        // The task that would have ended what runs goes with the runtime.
+        runtime.block_on(end_everything(executor.sandbox.alone));
         runtime.shutdown_background();
         ended
     });
@@ -66,6 +68,16 @@ pub(super) fn main(options: &Options, private: bool) -> ExitCode {
             tracing::error!("{reason}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Kills all descendants, as far as they die in time.
+async fn end_everything(alone: bool) {
+    let until = Instant::now() + LAST;
+    while !tree::is_empty() && Instant::now() < until {
+        tree::kill(alone, None);
+        tree::reap_orphans(None);
+        sleep(PAUSE.0 / 4).await;
     }
 }
 
@@ -84,7 +96,11 @@ fn prepare(options: &Options, private: bool) -> Result<(Arc<Executor>, Shutdown)
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| failed("protect memory")(error.into()))?;
     tree::become_reaper().map_err(|error| failed("become the reaper of orphans")(error.into()))?;
-    let python = python::inspect(&options.python, &data(options))?;
+    let python = python::inspect(&options.python, &data(options)).unwrap_or_else(|reason| {
+        // Root could reach it. The relay hears of it with the first run.
+        tracing::warn!("{reason}");
+        Interpreter::unreachable(&options.python)
+    });
     let layout = layout::of(options, &python);
     let scratch = Scratch::new(temporary(options), private);
     let sandbox = Sandbox::find(options, layout, &python, &scratch, private);

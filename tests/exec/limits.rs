@@ -84,7 +84,7 @@ fn a_submission_of_a_program_that_ran_out_of_time_is_not_sent() {
     assert!(outcome.submission.is_empty());
     assert_eq!(
         outcome.finished.submission,
-        mledojo::wire::channel::SubmissionFound::Missing
+        mledojo::wire::channel::SubmissionFound::NotLooked
     );
 }
 

@@ -1,9 +1,12 @@
 //! What a program is given and what comes back.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use mledojo::wire::channel::{FromExec, OutputCaps, RunExit, ToExec};
 use mledojo::wire::frame::Frame;
 
-use super::support::{Event, Executor, Start, execute, marker, processes, run_once};
+use super::support::{Event, Executor, Start, execute, marker, processes, python, run_once};
 
 #[test]
 fn an_exit_code_and_both_streams_come_back() {
@@ -268,11 +271,7 @@ fn a_python_below_a_closed_directory_is_reached_through_the_private_root() {
         return println!("not run: no private root here");
     }
     let workspace = executor.path("workspace");
-    std::fs::set_permissions(
-        executor.dir.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o700),
-    )
-    .unwrap();
+    std::fs::set_permissions(executor.dir.path(), Permissions::from_mode(0o700)).unwrap();
     let outcome = relay
         .run(&execute(
             1,
@@ -280,4 +279,24 @@ fn a_python_below_a_closed_directory_is_reached_through_the_private_root() {
         ))
         .well();
     assert_eq!(outcome.stdout(), format!("{} False True\n", workspace.display()));
+}
+
+#[test]
+fn a_python_out_of_reach_is_said_with_the_way_out_and_nothing_is_run() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("not run: needs root");
+    }
+    let closed = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(closed.path(), Permissions::from_mode(0o700)).unwrap();
+    let hidden = closed.path().join("python3");
+    std::os::unix::fs::symlink(python(Start::Bare), &hidden).unwrap();
+    let mut executor = Executor::started(Start::RootBare, &["--python", hidden.to_str().unwrap()]);
+    let outcome = executor.connect().run(&execute(1, "print(1)"));
+    let RunExit::Sandbox { message } = &outcome.finished.exit else {
+        panic!("{:?}", outcome.finished);
+    };
+    assert!(
+        message.contains("user 20777") && message.contains("another interpreter"),
+        "{message}"
+    );
 }
