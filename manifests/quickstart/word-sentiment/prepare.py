@@ -137,6 +137,7 @@ def pearson(guess, truth) -> float:
 
 
 def write_board(file: Path, scores: list[float]) -> None:
-    board = pd.DataFrame({"score": sorted(scores, reverse=True)})
+    # Further digits depend on the number of threads that computed them.
+    board = pd.DataFrame({"score": sorted(np.round(scores, 6), reverse=True)})
     board.insert(0, "rank", np.arange(1, len(board) + 1))
     board.to_csv(file, index=False)
