@@ -514,3 +514,105 @@ fn requirements_are_installed_once_for_preparation_and_code() {
     let left = fs::read_dir(bench.path("cache/venvs")).unwrap().flatten();
     assert!(left.into_iter().all(|entry| entry.file_type().unwrap().is_file()));
 }
+
+#[test]
+fn data_can_lie_in_a_folder_beside_the_task() {
+    let bench = Bench::new();
+    bench.task("line", &[vec![code(BETTER)]]);
+    let text = bench.read("in/line/all.yaml").replace(
+        "data: {prepare: {configMapKeyRef: {name: line-code, key: prepare.py}}}",
+        "data: {path: ../data}",
+    );
+    bench.write("in/line/all.yaml", &text);
+    let run = bench.run(&["line"], &[]).expect(1);
+    assert!(run.stdout.contains("DataIncomplete: "), "{}", run.stdout);
+    bench.write("in/data/public/train.csv", "id,x,y\n1,1,3\n");
+    bench.write("in/data/public/test.csv", "id,x\n2,5\n3,7\n");
+    bench.write("in/data/private/answers.csv", "id,y\n2,11\n3,15\n");
+    let run = bench.run(&["line"], &[]).expect(1);
+    assert!(
+        run.stdout
+            .contains("DataIncomplete: the private data lack leaderboard.csv: they have answers.csv"),
+        "{}",
+        run.stdout
+    );
+    bench.write("in/data/private/leaderboard.csv", "rank,score\n1,0.5\n2,1\n");
+    bench.run(&["line"], &[]).expect(0);
+    assert_rose(&bench, "line-0");
+
+    // Other data are another configuration, which is seen although the YAML is the same.
+    let mut state = bench.episode("line-0");
+    state["status"]["phase"] = json!("Running");
+    bench.write(
+        "runs/line-0/episode.yaml",
+        &serde_saphyr::to_string(&state).unwrap(),
+    );
+    bench.write("in/data/public/train.csv", "id,x,y\n1,1,4\n");
+    let run = bench.run(&["line"], &[]).expect(1);
+    assert!(
+        run.stdout
+            .contains("line-0: Infrastructure failure, DataChanged: "),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(bench.steps("line-0").len(), 1);
+}
+
+#[test]
+fn data_can_lie_in_config_maps() {
+    let bench = Bench::new();
+    bench.task("line", &[vec![code(BETTER)]]);
+    let text = bench.read("in/line/all.yaml").replace(
+        "data: {prepare: {configMapKeyRef: {name: line-code, key: prepare.py}}}",
+        "data: {public: {configMap: {name: open}}, private: {configMap: {name: closed}}}",
+    );
+    let maps = json!([
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "open"},
+         "data": {"train.csv": "id,x,y\n1,1,3\n", "test.csv": "id,x\n2,5\n3,7\n"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "closed"},
+         "data": {"answers.csv": "id,y\n2,11\n3,15\n", "leaderboard.csv": "rank,score\n1,0.5\n2,1\n"}},
+    ]);
+    let maps: Vec<String> = maps.as_array().unwrap().iter().map(Value::to_string).collect();
+    bench.write(
+        "in/line/all.yaml",
+        &format!("{text}---\n{}\n", maps.join("\n---\n")),
+    );
+    bench.run(&["line"], &[]).expect(0);
+    assert_rose(&bench, "line-0");
+}
+
+#[test]
+fn a_suspended_episode_is_left_alone() {
+    let bench = Bench::new();
+    bench.task("line", &[rising(), rising()]);
+    let text = bench.read("in/line/all.yaml");
+    let at = text.find("name: line-0}").unwrap();
+    let text = format!(
+        "{}{}",
+        &text[..at],
+        text[at..].replacen("spec:\n", "spec:\n  suspend: true\n", 1)
+    );
+    bench.write("in/line/all.yaml", &text);
+    bench.run(&["line"], &[]).expect(1);
+    assert_eq!(bench.episode("line-0")["status"]["phase"], "Suspended");
+    assert!(!bench.path("runs/line-0/trajectory.jsonl").exists());
+    assert_rose(&bench, "line-1");
+    bench.write("in/line/all.yaml", &text.replace("  suspend: true\n", ""));
+    bench.run(&["line"], &[]).expect(0);
+    assert_rose(&bench, "line-0");
+}
+
+#[test]
+fn an_agent_of_the_user_does_not_outlive_a_killed_runner() {
+    let bench = Bench::new();
+    bench.task("line", &[]);
+    let sleeper = "import time; open('up', 'w'); time.sleep(600)";
+    let documents =
+        bench.read("in/line/all.yaml") + &container("own", &["python3", "-c", sleeper], &json!([]));
+    bench.write("in/line/all.yaml", &documents);
+    let run = bench.start(&["line"], &[]);
+    wait_until("the agent", || bench.path("in/line/up").exists());
+    run.signal(Signal::KILL);
+    drop(run);
+    bench.wait_for_silence();
+}

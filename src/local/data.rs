@@ -79,6 +79,8 @@ pub struct Maker<'a> {
     pub environment: &'a Environment,
     /// Log of the preparation.
     pub log: &'a Path,
+    /// Whether executed code runs under another user.
+    pub shared: bool,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -136,7 +138,7 @@ pub async fn ensure(
 ) -> Result<Data, NotDone> {
     let evaluation = &task.spec.evaluation;
     let key = match source {
-        Source::Path(path) => return Ok(existing(path, evaluation).await?),
+        Source::Path(path) => return Ok(existing(path, evaluation, maker.shared).await?),
         Source::Prepare(prepare) => {
             prepared_digest(prepare, &task.spec.environment.requirements, maker.python)
         }
@@ -149,9 +151,7 @@ pub async fn ensure(
             stop,
             |_: &Record| public.is_dir() && private.is_dir(),
             |holder| {
-                line.say(&format!(
-                    "waiting for process {holder}, which prepares the same data"
-                ));
+                line.say(&format!("waiting for {holder}, which prepares the same data"));
             },
         )
         .await?;
@@ -264,8 +264,13 @@ async fn finish(
 }
 
 /// Data that the author has prepared.
-async fn existing(path: &Path, evaluation: &EvaluationSpec) -> Result<Data, Unready> {
-    let [public, private] = ["public", "private"].map(|side| path.join(side));
+async fn existing(path: &Path, evaluation: &EvaluationSpec, shared: bool) -> Result<Data, Unready> {
+    // Without links and dots: executed code sees nothing of the way there.
+    let real = |side: &str| {
+        let side = path.join(side);
+        fs::canonicalize(&side).unwrap_or(side)
+    };
+    let [public, private] = ["public", "private"].map(real);
     for side in [&public, &private] {
         if !side.is_dir() {
             return Err(Unready::task(
@@ -278,6 +283,16 @@ async fn existing(path: &Path, evaluation: &EvaluationSpec) -> Result<Data, Unre
         }
     }
     check(&private, evaluation)?;
+    if shared && let Some(hidden) = unreadable(&public).doing(|| format!("read {}", public.display()))? {
+        return Err(Unready::task(
+            "DataUnreadable",
+            format!(
+                "executed code runs under a user of its own and cannot read {}: `chmod -R a+rX {}`",
+                hidden.display(),
+                public.display()
+            ),
+        ));
+    }
     let digest = digest_of(&public, &private).await?;
     Ok(Data {
         public,
@@ -323,6 +338,28 @@ fn check(private: &Path, evaluation: &EvaluationSpec) -> Result<(), Unready> {
     ))
 }
 
+/// Something in or below `dir` that other users cannot read.
+fn unreadable(dir: &Path) -> io::Result<Option<PathBuf>> {
+    let lacks = |path: &Path, bits: u32| -> io::Result<bool> {
+        Ok(fs::metadata(path)?.permissions().mode() & bits != bits)
+    };
+    if lacks(dir, 0o005)? {
+        return Ok(Some(dir.to_owned()));
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let facts = fs::symlink_metadata(&path)?;
+        if facts.is_dir() {
+            if let Some(found) = unreadable(&path)? {
+                return Ok(Some(found));
+            }
+        } else if facts.is_file() && lacks(&path, 0o004)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
 fn write_files(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Unready> {
     for (name, content) in files {
         // Keys of a ConfigMap have no slashes.
@@ -347,4 +384,70 @@ fn make_readable(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_cannot_read_is_found_and_made_readable() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("public");
+        make(&root, 0o755).unwrap();
+        make(&root.join("images"), 0o755).unwrap();
+        let file = root.join("images/1.png");
+        fs::write(&file, "x").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(unreadable(&root).unwrap(), Some(file));
+        make_readable(&root).unwrap();
+        assert_eq!(unreadable(&root).unwrap(), None);
+        fs::set_permissions(&root, Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(unreadable(&root).unwrap(), Some(root));
+    }
+
+    #[test]
+    fn prepared_data_depend_on_code_requirements_and_python_but_not_on_its_place() {
+        let python = Python {
+            executable: "/usr/bin/python3".into(),
+            base_executable: "/usr/bin/python3".into(),
+            prefix: "/usr".into(),
+            base_prefix: "/usr".into(),
+            paths: Vec::new(),
+            version: "3.12.1".into(),
+            implementation: "CPython".into(),
+            platform: "linux-x86_64".into(),
+            has_venv: true,
+        };
+        let base = prepared_digest(b"code", &["pandas".into()], &python);
+        let elsewhere = Python {
+            base_executable: "/opt/python3".into(),
+            ..python.clone()
+        };
+        assert_eq!(base, prepared_digest(b"code", &["pandas".into()], &elsewhere));
+        let newer = Python {
+            version: "3.13.0".into(),
+            ..python.clone()
+        };
+        assert_ne!(base, prepared_digest(b"code", &["pandas".into()], &newer));
+        assert_ne!(base, prepared_digest(b"edoc", &["pandas".into()], &python));
+        assert_ne!(base, prepared_digest(b"code", &[], &python));
+    }
+
+    #[test]
+    fn files_of_config_maps_have_a_digest_that_knows_sides_and_borders() {
+        let files = |pairs: &[(&str, &str)]| -> BTreeMap<String, Vec<u8>> {
+            let all = pairs.iter();
+            all.map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+                .collect()
+        };
+        let (a, b) = (files(&[("a", "xy")]), files(&[("b", "z")]));
+        let base = files_digest(&a, &b);
+        assert_ne!(base, files_digest(&b, &a));
+        assert_ne!(base, files_digest(&files(&[("ax", "y")]), &b));
+        assert_ne!(
+            base,
+            files_digest(&files(&[("a", "xy"), ("b", "z")]), &files(&[]))
+        );
+    }
 }

@@ -14,6 +14,7 @@ use super::layout::EpisodeDir;
 use super::lock::open_log;
 use super::process::{Invocation, Role};
 use super::record::read_result;
+use super::refusal::{self, SANDBOX_REFUSED};
 use super::signals::Stop;
 use super::unready::{Doing, Unready};
 use super::venv::Environment;
@@ -189,6 +190,9 @@ impl Processes {
                         if let Some(error) = &result.task_error {
                             return End::Failed(task_broken(job, error));
                         }
+                        if let Some(reason) = refused(job, &result) {
+                            return End::Failed(reason);
+                        }
                         if result.outcome.is_some() {
                             overtime.get_or_insert_with(|| Instant::now() + OVERTIME);
                         }
@@ -345,6 +349,16 @@ fn exec_lost(job: &Job, was_up: bool, gave_up: GaveUp) -> End {
         return End::SandboxSpoilt(gave_up.message);
     }
     End::Failed(Unready::machine("ExecutorNotStarted", gave_up.message).with_log(job.dir.log("exec")))
+}
+
+/// A sandbox that runs nothing: the steps would all fail, and the reward of 0 would be no measurement.
+fn refused(job: &Job, result: &EpisodeResult) -> Option<Unready> {
+    if result.valid_submission || result.execution_seconds > 0.0 {
+        return None;
+    }
+    let trajectory = fs::read_to_string(job.dir.trajectory()).ok()?;
+    let reason = refusal::of_first_program(&trajectory)?;
+    Some(Unready::machine(SANDBOX_REFUSED, reason).with_log(job.dir.log("exec")))
 }
 
 fn task_broken(job: &Job, error: &str) -> Unready {

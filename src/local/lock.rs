@@ -40,16 +40,20 @@ pub fn try_lock(path: &Path) -> io::Result<Result<Lock, String>> {
     Ok(Err(holder.trim().to_owned()))
 }
 
-/// Takes the lock as soon as nobody has it; `None` when it is time to stop. `on_wait` is called once with the id of who
-/// has it.
+/// Takes the lock as soon as nobody has it; `None` when it is time to stop. `on_wait` is called once with who has it.
 pub async fn wait_lock(path: &Path, stop: &Stop, on_wait: impl FnOnce(&str)) -> io::Result<Option<Lock>> {
+    let own = std::process::id().to_string();
     let mut on_wait = Some(on_wait);
     loop {
         match try_lock(path)? {
             Ok(lock) => return Ok(Some(lock)),
             Err(holder) => {
                 if let Some(tell) = on_wait.take() {
-                    tell(&holder);
+                    if holder == own {
+                        tell("another task of this run");
+                    } else {
+                        tell(&format!("process {holder}"));
+                    }
                 }
             }
         }

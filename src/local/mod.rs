@@ -23,6 +23,7 @@ mod progress;
 mod python;
 pub mod read;
 pub mod record;
+mod refusal;
 pub mod report;
 mod resume;
 pub mod runner;

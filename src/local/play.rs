@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 
 use jiff::Timestamp;
 
@@ -113,9 +114,8 @@ impl Player<'_> {
             .doing(|| format!("write {}", file.display()))
     }
 
-    fn stage(&mut self, stage: Stage, text: &str) -> Result<(), Unready> {
+    fn stage(&mut self, stage: Stage) -> Result<(), Unready> {
         self.record.observed.stage = stage;
-        self.line.say(text);
         self.publish()
     }
 
@@ -124,7 +124,7 @@ impl Player<'_> {
         let shared = self.shared;
         let episode = &self.sourced.resource;
         if episode.spec.suspend == Some(true) {
-            self.stage(Stage::Suspended, "suspended by spec.suspend")?;
+            self.stage(Stage::Suspended)?;
             return Ok(None);
         }
         let started_at = self
@@ -134,13 +134,11 @@ impl Player<'_> {
             .as_ref()
             .and_then(|status| status.started_at.clone());
         self.record.observed.started_at = Some(started_at.map_or_else(Timestamp::now, |time| time.0));
-        self.stage(
-            Stage::Starting {
-                reason: "PreparingData".into(),
-                message: "Packages and data of the Task are prepared".into(),
-            },
-            "waits for its task",
-        )?;
+        self.line.detail("waits for its task");
+        self.stage(Stage::Starting {
+            reason: "PreparingData".into(),
+            message: "Packages and data of the Task are prepared".into(),
+        })?;
         let ready = shared.workshop.ready(&shared.checked, self.task).await?;
         self.check_data(&ready, configuration)?;
         self.record.observed.provenance = Some(provenance(
@@ -148,13 +146,6 @@ impl Player<'_> {
             ready.data.digest.clone(),
             &shared.hardware,
         ));
-        self.stage(
-            Stage::Waiting {
-                reason: "Queued".into(),
-                message: "Other episodes run first".into(),
-            },
-            "waits for its turn",
-        )?;
         let resources = &self.task.spec.environment.resources;
         let milli_cpu = resources
             .cpu
@@ -163,15 +154,29 @@ impl Player<'_> {
             .unwrap_or(1000);
         let memory = resources.memory.bytes();
         let stop = &shared.workshop.stop;
-        let seat = shared.seats.take(milli_cpu, memory.unwrap_or(0), stop).await;
+        let mut seat = pin!(shared.seats.take(milli_cpu, memory.unwrap_or(0), stop));
+        let at_once = tokio::select! {
+            biased;
+            seat = &mut seat => Some(seat),
+            () = std::future::ready(()) => None,
+        };
+        let seat = match at_once {
+            Some(seat) => seat,
+            None => {
+                self.line.detail("waits for its turn");
+                self.stage(Stage::Waiting {
+                    reason: "Queued".into(),
+                    message: "Other episodes run first".into(),
+                })?;
+                seat.await
+            }
+        };
         let _seat = seat.ok_or(NotDone::Stopped)?;
-        self.stage(
-            Stage::Starting {
-                reason: "StartingProcesses".into(),
-                message: "Relay and executor start".into(),
-            },
-            "starting",
-        )?;
+        self.line.say("starting");
+        self.stage(Stage::Starting {
+            reason: "StartingProcesses".into(),
+            message: "Relay and executor start".into(),
+        })?;
         let user = if shared.is_root {
             machine::take_user(&shared.workshop.cache)
                 .doing(|| "take a user id for executed code".to_owned())?
@@ -280,7 +285,9 @@ impl Player<'_> {
                 self.line.say("running");
             }
             Sight::Result(result) => {
-                self.line.say(&step_line(&result));
+                if result.steps > 0 {
+                    self.line.say(&step_line(&result));
+                }
                 self.record.observed.result = Some(*result);
             }
         }

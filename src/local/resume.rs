@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::layout::EpisodeDir;
+use super::refusal::SANDBOX_REFUSED;
 use crate::api::conditions::{FailureClass, Phase};
 use crate::api::{Episode, Task};
 
@@ -193,8 +194,9 @@ pub fn decide(existing: Option<Existing>, now: &Configuration, fresh: bool) -> R
             .and_then(|status| status.failure.as_ref())
             .map_or(FailureClass::Infrastructure, |failure| failure.class)
     });
-    // A broken Task has spoilt its steps, and an episode without steps has nothing to lose.
-    if failed == Some(FailureClass::Task) {
+    // A broken Task or a sandbox that runs nothing has spoilt the steps; an episode without steps has nothing to lose.
+    let refused = status.is_some_and(|status| status.reason.as_deref() == Some(SANDBOX_REFUSED));
+    if failed == Some(FailureClass::Task) || refused {
         return Ok(Decision::Anew {
             attempt: attempts + 1,
         });

@@ -181,6 +181,7 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
     let _lock = lock(&run)?;
     let decided = decide_all(&checked, &run, options.fresh)?;
 
+    let cache = real_cache(&options.cache)?;
     let python = python::inspect(&options.python).await?;
     let cpus = machine::cpus();
     let names: Vec<&str> = checked
@@ -191,7 +192,7 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
     let shared = Arc::new(Shared {
         workshop: Workshop {
             dojo: options.dojo.clone(),
-            cache: options.cache.clone(),
+            cache,
             python,
             uv: uv().await,
             run,
@@ -235,6 +236,13 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
         episodes: plays.into_iter().map(|play| play.episode).collect(),
         at: Timestamp::now(),
     })
+}
+
+/// The cache by its real path: executed code sees nothing of the way there.
+fn real_cache(cache: &Path) -> Result<PathBuf, RunError> {
+    fs::create_dir_all(cache)
+        .and_then(|()| fs::canonicalize(cache))
+        .map_err(machine(format!("use the cache {}", cache.display())))
 }
 
 fn lock(run: &RunDir) -> Result<Lock, RunError> {

@@ -110,9 +110,7 @@ pub async fn ensure(
             // Its interpreter is a link to the one that it was made from, which may have been removed since.
             |_: &Record| python.is_file(),
             |holder| {
-                line.say(&format!(
-                    "waiting for process {holder}, which installs the same packages"
-                ));
+                line.say(&format!("waiting for {holder}, which installs the same packages"));
             },
         )
         .await?;

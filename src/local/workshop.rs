@@ -89,6 +89,7 @@ impl Workshop {
                 python: &self.python,
                 environment: &environment,
                 log: &log,
+                shared: super::machine::is_root(),
             };
             let data = data::ensure(maker, task, &source, &self.stop, &line).await?;
             Ok(Ready { environment, data })

@@ -159,13 +159,12 @@ async fn converse(
         io::Result::Ok(())
     });
     let reason = tokio::select! {
-        reason = listen(incoming, id, &episode) => {
-            tokio::time::sleep(LAST_WORDS).await;
-            reason
-        }
+        reason = listen(incoming, id, &episode) => reason,
         () = close.notified() => "it was closed by the relay".to_owned(),
     };
     tracing::warn!(connection = id, %reason, "the connection to the executor has ended");
+    episode.executor.ends(id);
+    tokio::time::sleep(LAST_WORDS).await;
     episode.executor.gone(id, &reason);
     writer.abort();
 }

@@ -20,7 +20,7 @@ const MAX_CONFIG_MAP: usize = 1024 * 1024;
 
 /// Reads every document of these files and directories, in their order; every problem at once.
 ///
-/// A directory with a kustomization is read as that says (subset: see ARCHITECTURE.md); another directory gives its
+/// A directory with a kustomization is read as that says (the subset that [`kustomization`] tells); another directory gives its
 /// `*.yaml` and `*.yml` in the order of their names, its subdirectories left alone. `spec.data.path` of a Task is made
 /// absolute, relative to its file.
 pub fn documents(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
