@@ -258,10 +258,10 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<Vec<Vec<String>>, String> {
         let table = Table::open(bytes)?;
-        let mut all = vec![table.header.iter().map(|name| name.to_string()).collect()];
+        let mut all: Vec<Vec<String>> = vec![table.header.iter().map(|name| name.to_string()).collect()];
         let mut rows = table.rows();
         while rows.next()? {
-            let cells: Result<Vec<_>, _> = all[0].iter().map(|_: &String| rows.field()).collect();
+            let cells: Result<Vec<_>, _> = all[0].iter().map(|_| rows.field()).collect();
             all.push(cells?.iter().map(|cell| cell.text().into_owned()).collect());
         }
         Ok(all)

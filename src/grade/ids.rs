@@ -415,11 +415,11 @@ mod tests {
         let csv = format!("id\n{}\n", texts.join("\n"));
         let table = Table::open(csv.as_bytes()).unwrap();
         let mut rows = table.rows();
-        let mut keys = ids.keys(0);
+        let mut keys = Keys::new(ids);
         while rows.next().unwrap() {
             keys.read(&mut rows).unwrap();
         }
-        let found = ids.rows(&keys);
+        let found: Vec<u32> = (0..keys.in_order() as u32).chain(keys.rest()).collect();
         found
             .iter()
             .map(|row| (*row != NONE).then_some(*row as usize))
