@@ -141,3 +141,14 @@ fn options_that_cannot_be_used_are_said_at_once() {
     assert!(said(&python, here, &["--read-path", "/nonexistent/data"]).contains("/nonexistent/data"));
     assert!(said(&python, here, &["--user", "nobody"]).contains("65534:65534"));
 }
+
+#[test]
+fn the_end_of_standard_input_ends_the_executor_where_it_is_watched() {
+    for start in [Start::Usual, Start::RootBare] {
+        let mut executor = Executor::started(start, &["--watch-stdin"]);
+        let mut relay = executor.connect();
+        relay.run(&execute(1, "print(1)")).well();
+        executor.end_input();
+        assert_eq!(executor.ended(), Some(0), "{start:?}");
+    }
+}

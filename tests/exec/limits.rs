@@ -222,8 +222,8 @@ fn a_bomb_of_processes_is_ended() {
     for start in [Start::Usual, Start::Bare] {
         let mut executor = Executor::started(start, &[]);
         let mut relay = executor.connect();
-        // Each process has three children, in sessions of their own; 3^6 in all.
-        let code = "import os, time\nfor depth in range(6):\n    for i in range(3):\n        if os.fork() == 0:\n            os.setsid()\n            break\n    else:\n        break\nopen(f'p{os.getpid()}', 'w')\ntime.sleep(1000)";
+        // Each process has three children, in sessions of their own; 363 in all.
+        let code = "import os, time\nfor depth in range(5):\n    for i in range(3):\n        if os.fork() == 0:\n            os.setsid()\n            break\n    else:\n        break\nopen(f'p{os.getpid()}', 'w')\ntime.sleep(1000)";
         let mut request = execute(1, code);
         request.timeout_ms = 1500;
         request.grace_ms = 50;

@@ -196,6 +196,11 @@ impl Executor {
         Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap()
     }
 
+    /// Ends the executor's standard input.
+    pub fn end_input(&mut self) {
+        self.process.stdin.take();
+    }
+
     /// Waits for the executor's end and gives its exit code.
     pub fn ended(&mut self) -> Option<i32> {
         until("the executor ends", || self.process.try_wait().unwrap()).code()
@@ -211,7 +216,7 @@ impl Drop for Executor {
 
 fn spawn(start: Start, args: &[String], lacking: &'static [(i64, i32)]) -> Child {
     let mut command = Command::new(dojo());
-    command.args(args).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::piped());
     if geteuid().is_root() && matches!(start, Start::Ordinary | Start::Bare) {
         command.uid(CODE_USER).gid(CODE_USER);
     }
