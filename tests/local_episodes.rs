@@ -180,6 +180,30 @@ fn ctrl_c_stops_everything_and_the_same_command_goes_on() {
 }
 
 #[test]
+fn an_unfinished_episode_is_not_continued_with_data_in_another_place() {
+    let bench = Bench::new();
+    bench.task("line", &[gated()]);
+    let run = bench.start(&["line"], &[]);
+    bench.wait_for_gate("line-0");
+    run.signal(Signal::INT);
+    run.wait().expect(130);
+    let output = bench
+        .command(&["line"])
+        .env("DOJO_CACHE", bench.path("cache-2"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        told.contains("line-0: Infrastructure failure, DataMoved: "),
+        "{told}"
+    );
+    bench.open_gate("line-0");
+    bench.run(&["line"], &[]).expect(0);
+    assert_rose(&bench, "line-0");
+    assert_each_step_once(&bench, "line-0", 3);
+}
+
+#[test]
 fn a_killed_relay_and_a_killed_executor_are_started_again() {
     let bench = Bench::new();
     bench.task("line", &[gated()]);

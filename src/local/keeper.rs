@@ -14,7 +14,7 @@ const MAX_RESTARTS: u32 = 5;
 /// Pause before the first restart; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Lines of its log that stand in the message of a role that does not stay up.
-const LAST_LINES: usize = 5;
+const LAST_LINES: usize = 3;
 
 /// A role that is kept running.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Keeper {
     role: Option<Role>,
     start_at: Instant,
     starts: u32,
+    /// Size of the log at the last start.
+    log_start: u64,
 }
 
 /// A role cannot be kept running.
@@ -57,6 +59,7 @@ impl Keeper {
             role: None,
             start_at: Instant::now(),
             starts: 0,
+            log_start: 0,
         }
     }
 
@@ -66,6 +69,7 @@ impl Keeper {
         let Some(role) = &mut self.role else {
             sleep_until(self.start_at).await;
             self.starts += 1;
+            self.log_start = self.log.metadata().map_or(0, |facts| facts.len());
             let started = Role::start(&self.what, &self.log).map_err(|error| GaveUp {
                 code: None,
                 message: format!("{} cannot be started: {error}", self.name),
@@ -82,7 +86,7 @@ impl Keeper {
                     "{} ended with exit code {code} {}: {}",
                     self.name,
                     times(self.starts),
-                    last_lines(&self.log_path)
+                    last_lines(&self.log_path, self.log_start)
                 ),
             });
         }
@@ -105,14 +109,15 @@ fn times(starts: u32) -> String {
     }
 }
 
-/// The last lines of a log, on one line.
-fn last_lines(path: &Path) -> String {
+/// The last lines of a log from `start` on, on one line.
+fn last_lines(path: &Path, start: u64) -> String {
     let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let start = usize::try_from(start).unwrap_or(usize::MAX);
+    let text = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default());
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
     if last.is_empty() {
-        "its log is empty".to_owned()
+        "it wrote nothing to its log".to_owned()
     } else {
         last.join(" | ").replace(|c: char| c.is_control(), " ")
     }
@@ -143,20 +148,17 @@ mod tests {
     #[tokio::test]
     async fn a_role_that_keeps_ending_is_started_six_times_and_given_up_with_its_last_words() {
         let dir = tempfile::tempdir().unwrap();
-        let mut keeper = keeper(dir.path(), "echo so it goes; exit 7", &[]).await;
+        let mut keeper = keeper(dir.path(), "echo so it goes $$; exit 7", &[]).await;
         let gave_up = loop {
             if let Err(gave_up) = keeper.next().await {
                 break gave_up;
             }
         };
         assert_eq!(gave_up.code, Some(7));
-        assert!(
-            gave_up
-                .message
-                .starts_with("the role ended with exit code 7 the last of 6 times: so it goes"),
-            "{}",
-            gave_up.message
-        );
+        let expected = "the role ended with exit code 7 the last of 6 times: so it goes ";
+        assert!(gave_up.message.starts_with(expected), "{}", gave_up.message);
+        // Only of the last time.
+        assert_eq!(gave_up.message.matches("so it goes").count(), 1);
         let log = fs::read_to_string(dir.path().join("role.log")).unwrap();
         assert_eq!(log.lines().count(), 6);
     }
@@ -169,7 +171,7 @@ mod tests {
         let gave_up = keeper.next().await.unwrap_err();
         assert_eq!(
             gave_up.message,
-            "the role ended with exit code 3 once: its log is empty"
+            "the role ended with exit code 3 once: it wrote nothing to its log"
         );
     }
 

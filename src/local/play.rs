@@ -215,18 +215,29 @@ impl Player<'_> {
     /// Data are part of what an episode was started with.
     fn check_data(&self, ready: &Ready, mut configuration: Configuration) -> Result<(), Unready> {
         configuration.data = Some(ready.data.digest.clone());
+        configuration.public = Some(ready.data.public.clone());
         let before = fs::read(self.dir.configuration())
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Configuration>(&bytes).ok());
-        if let Some(before) = before
-            && before.data.is_some()
-            && before.data != configuration.data
-        {
-            return Err(Unready::machine(
-                "DataChanged",
-                "the prepared data are not those that the episode was started with; start it anew by --fresh, or run \
-                 into another directory by --out DIR",
-            ));
+        let ways = "start it anew by --fresh, or run into another directory by --out DIR";
+        if let Some(before) = before {
+            if before.data.is_some() && before.data != configuration.data {
+                return Err(Unready::machine(
+                    "DataChanged",
+                    format!("the data are not those that the episode was started with; {ways}"),
+                ));
+            }
+            if let Some(public) = before.public.filter(|public| *public != ready.data.public) {
+                return Err(Unready::machine(
+                    "DataMoved",
+                    format!(
+                        "the episode was started with its data in {}, now they are in {}; put them (or the cache) back \
+                         where they were, {ways}",
+                        public.display(),
+                        ready.data.public.display()
+                    ),
+                ));
+            }
         }
         write_configuration(&self.dir, &configuration)
     }
@@ -285,7 +296,7 @@ impl Player<'_> {
                 self.line.say("running");
             }
             Sight::Result(result) => {
-                if result.steps > 0 {
+                if result.steps > 0 && self.record.observed.stage == Stage::Running {
                     self.line.say(&step_line(&result));
                 }
                 self.record.observed.result = Some(*result);

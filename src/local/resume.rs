@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -38,6 +39,9 @@ pub struct Configuration {
     /// Digest of the data; unset until they were prepared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// Directory of the public data, which executed code was told; unset until they were prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<PathBuf>,
 }
 
 impl Configuration {
@@ -58,6 +62,7 @@ impl Configuration {
             }),
             files,
             data: None,
+            public: None,
         })
     }
 
@@ -235,6 +240,7 @@ mod tests {
             episode: json!({"seed": 0}),
             files: BTreeMap::from([("code/prepare.py".to_owned(), "aa".to_owned())]),
             data: None,
+            public: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Runs `dojo run` as a user would, in a folder of its own.
 
-#![allow(clippy::unwrap_used, clippy::panic, dead_code)] // a test program: a panic is its failure
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, dead_code)] // a test program: it waits and fails
 
 use std::fs;
 use std::io::Read;
@@ -292,7 +292,6 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-#[allow(clippy::disallowed_methods)] // between two looks at a condition
 fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
