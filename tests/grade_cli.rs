@@ -175,7 +175,7 @@ fn a_hold_out_is_reported_beside_the_visible_rows() {
 fn an_invalid_submission_has_a_reason_and_exit_code_1() {
     let place = Place::new();
     place.write("bad.csv", "id,y\na,1\nb,\nc,3\nd,4\n");
-    let reason = "column `y`: line 3, row 2 (id `b`), is blank: every row needs a value";
+    let reason = "column `y`: line 3 (id `b`) is blank: every row needs a value";
     let (report, code) = place.json(&["--submission", "bad.csv"]);
     assert_eq!(code, 1);
     assert_eq!(

@@ -122,7 +122,8 @@ fn command_line() -> (Vec<OsString>, Vec<OsString>) {
         .iter()
         .position(|argument| argument == "--stage")
         .unwrap_or(own.len());
-    (before.to_vec(), own[..end].to_vec())
+    let given = own[..end].iter().filter(|argument| *argument != "--watch-stdin");
+    (before.to_vec(), given.cloned().collect())
 }
 
 fn inherited() -> Inherited {

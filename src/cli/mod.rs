@@ -4,10 +4,12 @@ mod agent;
 mod crds;
 mod exec;
 mod grade;
+mod install;
 mod launch;
 mod plan;
 mod relay;
 mod run;
+mod tether;
 
 use std::process::ExitCode;
 
@@ -17,6 +19,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "dojo", version, max_term_width = 110)]
 struct Cli {
+    /// End with standard input, whose other end `dojo run` holds: a role does not outlive its runner
+    #[arg(long, hide = true)]
+    lifeline: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -25,6 +30,9 @@ struct Cli {
 enum Command {
     /// Run episodes on this machine
     Run(run::Args),
+    /// Run a foreign program that does not outlive the runner (used by `dojo run`)
+    #[command(hide = true)]
+    Tether(tether::Args),
     /// Print the pod that a cluster would get
     Plan(plan::Args),
     /// Grade one submission, or place one score
@@ -40,12 +48,23 @@ enum Command {
     /// Confine this process, then become the program (used by `dojo exec`)
     #[command(hide = true)]
     Launch(launch::Args),
+    /// Copy this program into a directory (the first container of a pod)
+    #[command(hide = true)]
+    Install(install::Args),
 }
 
 /// Reads argv, runs the subcommand and gives its exit code: 0 success, 1 failure, 2 wrong usage or bad input.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let Cli { lifeline, command } = Cli::parse();
+    // The executor goes through stages that a thread does not survive; it watches its standard input itself.
+    let watched = lifeline && !matches!(command, Command::Exec(_) | Command::Launch(_));
+    if watched && let Err(error) = crate::local::lifeline::hold() {
+        eprintln!("dojo: cannot watch standard input: {error}");
+        return ExitCode::FAILURE;
+    }
+    match command {
         Command::Run(args) => run::main(args),
+        Command::Tether(args) => tether::main(&args),
         Command::Plan(args) => plan::main(args),
         Command::Grade(args) => grade::main(args),
         Command::Crds(args) => crds::main(args),
@@ -53,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::main(args),
         Command::Agent(args) => agent::main(args),
         Command::Launch(args) => launch::main(args),
+        Command::Install(args) => install::main(args),
     }
 }
 

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use rustix::process::{geteuid, getpid};
 
+use super::environment::Environment;
 use super::isolate::SELF;
 use super::launch::Report;
 use super::layout::Layout;
@@ -97,8 +98,16 @@ impl Sandbox {
             Err(reason) => Some(reason),
         };
         sandbox.name_own_layers(options, private);
+        let environment = Environment {
+            python,
+            read: &sandbox.layout.read,
+            inherited: &options.inherited,
+            cpus: 1,
+            temporary: &scratch.name,
+        };
         let mut python_works = sandbox.command(&place, NetworkMode::None);
         python_works
+            .envs(environment.of(&place.dir, &[]))
             .arg("--")
             .arg(&python.path)
             .args(["-I", "-S", "-c", ""]);
@@ -106,8 +115,9 @@ impl Sandbox {
             Some(missing) if options.sandbox == SandboxMode::Required => Some(below_minimum(&missing)),
             _ => run(&mut python_works).err().map(|reason| {
                 format!(
-                    "{:?} does not start inside the sandbox: {reason}; if it keeps files in further directories, name them with --read-path",
-                    python.path
+                    "Python does not start inside the sandbox as user {}: {reason}. If it lies in a directory that this user \
+                     may not enter, use another interpreter; if it keeps files in further directories, name them with --read-path",
+                    geteuid().as_raw()
                 )
             }),
         };
@@ -132,11 +142,12 @@ impl Sandbox {
         );
     }
 
-    /// A `dojo launch` for a program at `place`; what it is to start is still to be added.
+    /// A `dojo launch` for a program at `place`; what it is to start, and with which variables, is still to be added.
     pub(super) fn command(&self, place: &Place, network: NetworkMode) -> Command {
         let mut command = Command::new(SELF);
         command
             .arg("launch")
+            .env_clear()
             .current_dir(place.bind.as_ref().map_or(&place.dir, |(from, _)| from));
         let paths = |flag: &str, paths: &[PathBuf]| {
             paths
@@ -194,10 +205,10 @@ fn run(command: &mut Command) -> Result<Output, String> {
         let (mut news, of_launcher) = io::pipe()?;
         let child = command
             .stdin(of_launcher)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()?;
-        command.stdin(std::process::Stdio::null());
+        command.stdin(Stdio::null());
         let output = child.wait_with_output()?;
         let mut reason = String::new();
         news.read_to_string(&mut reason)?;

@@ -15,6 +15,17 @@ pub(super) struct Interpreter {
     pub virtual_env: Option<PathBuf>,
 }
 
+impl Interpreter {
+    /// An interpreter of which only the path is known.
+    pub(super) fn unreachable(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            prefixes: Vec::new(),
+            virtual_env: None,
+        }
+    }
+}
+
 /// Finds out about the interpreter at `path`. `data` are directories that must not come into reach because an
 /// installation happens to contain them.
 pub(super) fn inspect(path: &Path, data: &[&Path]) -> Result<Interpreter, String> {

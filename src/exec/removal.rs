@@ -4,9 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmodat, openat, renameat_with, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat};
 use rustix::io::{self, Errno};
 
 const OPEN: OFlags = OFlags::RDONLY
@@ -76,10 +74,9 @@ fn flatten(outer: impl AsFd, inner: &OwnedFd, moved: &mut Moved) -> io::Result<(
             } else if unlinkat(inner, name, AtFlags::REMOVEDIR).is_err() {
                 // To be moved, a directory must be writable itself: its parent is written in it.
                 chmodat(inner, name, FULL, AtFlags::empty())?;
-                while let Err(error) =
-                    renameat_with(inner, name, &outer, moved.next()?, RenameFlags::NOREPLACE)
-                {
-                    if error != Errno::EXIST {
+                // An empty directory of that name is replaced, which is as good; else it is the next name's turn.
+                while let Err(error) = renameat(inner, name, &outer, moved.next()?) {
+                    if ![Errno::EXIST, Errno::NOTEMPTY, Errno::NOTDIR].contains(&error) {
                         return Err(error);
                     }
                 }
@@ -174,7 +171,7 @@ mod tests {
         fs::write(inner.join(OsStr::from_bytes(b"\xff\n \x01")), "").unwrap();
         fs::create_dir_all(dir.path().join("a/closed/c")).unwrap();
         fs::create_dir_all(dir.path().join(".dojo-removed-1/x/y")).unwrap();
-        fs::set_permissions(dir.path().join("a/closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(dir.path().join("a/closed"), fs::Permissions::from_mode(0o000)).unwrap();
         fs::set_permissions(dir.path().join("a"), fs::Permissions::from_mode(0o500)).unwrap();
         empty(opened(dir.path()), |_| true).unwrap();
         assert_eq!(entries(dir.path()), 0);

@@ -18,7 +18,7 @@ use super::python::Interpreter;
 use super::removal;
 use super::scratch::Scratch;
 use super::submission;
-use super::supervise::{End, Ended, Limits, Stop, Surroundings, stopped, supervise};
+use super::supervise::{End, Ended, Limits, Stop, Surroundings, end_all, stopped, supervise};
 use super::syntax::{self, Checked};
 use super::workspace::Workspace;
 use crate::api::NetworkMode;
@@ -270,9 +270,13 @@ impl Executor {
             frames: job.frames.clone(),
             alone: self.sandbox.alone,
         };
-        supervise(command, limits, surroundings, job.stop.clone())
-            .await
-            .map_err(|error| format!("the program cannot be started or watched: {error}"))
+        match supervise(command, limits, surroundings, job.stop.clone()).await {
+            Ok(ended) => Ok(ended),
+            Err(error) => {
+                end_all(self.sandbox.alone).await;
+                Err(format!("the program cannot be started or watched: {error}"))
+            }
+        }
     }
 }
 
@@ -291,17 +295,12 @@ fn exit(end: End) -> Result<RunExit, String> {
     })
 }
 
-/// A run that ended so, without output.
+/// A run that ended so, without output; for a submission is looked only when a program ended well.
 fn finished(request: &RunRequest, exit: RunExit) -> RunFinished {
-    let looked = request.kind == RunKind::Execute && request.submission.is_some();
     RunFinished {
         run: request.run,
         exit,
-        submission: if looked {
-            SubmissionFound::Missing
-        } else {
-            SubmissionFound::NotLooked
-        },
+        submission: SubmissionFound::NotLooked,
         stdout: Captured::default(),
         stderr: Captured::default(),
         usage: RunUsage::default(),

@@ -21,11 +21,11 @@ use super::isolate::{data, temporary};
 use super::layout;
 use super::options::Options;
 use super::probe::Sandbox;
-use super::python;
+use super::python::{self, Interpreter};
 use super::run::Executor;
 use super::scratch::Scratch;
 use super::shutdown::Shutdown;
-use super::supervise::Stop;
+use super::supervise::{Stop, end_all};
 use super::tree;
 use super::workspace::Workspace;
 use crate::wire::channel::{
@@ -55,8 +55,8 @@ pub(super) fn main(options: &Options, private: bool) -> ExitCode {
                 ended = shutdown.wait() => ended.map_err(failed("wait for signals")),
             }
         });
-        // Whatever runs is not waited for: with the runtime goes the task that would have ended it.
-        tree::kill(executor.sandbox.alone, None);
+        // The task that would have ended what runs goes with the runtime.
+        runtime.block_on(end_all(executor.sandbox.alone));
         runtime.shutdown_background();
         ended
     });
@@ -84,7 +84,11 @@ fn prepare(options: &Options, private: bool) -> Result<(Arc<Executor>, Shutdown)
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| failed("protect memory")(error.into()))?;
     tree::become_reaper().map_err(|error| failed("become the reaper of orphans")(error.into()))?;
-    let python = python::inspect(&options.python, &data(options))?;
+    let python = python::inspect(&options.python, &data(options)).unwrap_or_else(|reason| {
+        // Root could reach it. The relay hears of it with the first run.
+        tracing::warn!("{reason}");
+        Interpreter::unreachable(&options.python)
+    });
     let layout = layout::of(options, &python);
     let scratch = Scratch::new(temporary(options), private);
     let sandbox = Sandbox::find(options, layout, &python, &scratch, private);

@@ -55,7 +55,7 @@ fn signal_from_outside(signals: &SignalFd) -> io::Result<()> {
         match signals.read_signal() {
             Ok(Some(signal)) if from_outside(signal.ssi_pid) => return Ok(()),
             Ok(Some(signal)) => {
-                tracing::warn!(from = signal.ssi_pid, "executed code asks the executor to end")
+                tracing::warn!(from = signal.ssi_pid, "executed code asks the executor to end");
             }
             Ok(None) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),

@@ -29,6 +29,9 @@ const MAX_PROCESSES: usize = 4096;
 /// Time after which processes that do not die of SIGKILL are given up: they hang in the kernel.
 const UNKILLABLE: Duration = Duration::from_secs(20);
 
+/// Time for the end of what nobody supervises any more.
+const LAST: Duration = Duration::from_secs(1);
+
 /// Why a run is to end before its time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stop {
@@ -309,6 +312,16 @@ impl Program {
         }
         tracing::error!(left = ?tree::descendants(), "processes do not die of SIGKILL");
         Ok(None)
+    }
+}
+
+/// Kills all descendants whose supervisor is gone, as far as they die in time.
+pub(super) async fn end_all(alone: bool) {
+    let until = Instant::now() + LAST;
+    while !tree::is_empty() && Instant::now() < until {
+        tree::kill(alone, None);
+        tree::reap_orphans(None);
+        sleep(ENDING_LOOK).await;
     }
 }
 

@@ -102,7 +102,7 @@ mod tests {
         let workspace = Workspace::open(dir.path()).unwrap();
         let before = fs::metadata(dir.path()).unwrap().permissions().mode();
         fs::write(dir.path().join("x"), "").unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o000)).unwrap();
         workspace.empty().unwrap();
         assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode(), before);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -1,8 +1,10 @@
 //! The right answers of a Task, read once and brought into the shape that its metric needs. Every error here is the
 //! Task's, and none shows a value.
 
-use super::csv::{Field, Table};
-use super::ids::{Ids, Texts};
+use std::collections::HashMap;
+
+use super::csv::{Rows, Table};
+use super::ids::{Ids, Reader};
 use super::value::{Few, boolean, counted, number, shown};
 use crate::api::evaluation::{BuiltinMetric, EvaluationSpec};
 
@@ -15,42 +17,44 @@ pub(super) struct Answers {
     pub(super) ids: Option<(String, Ids)>,
     /// Names of the target columns, in order.
     pub(super) names: Vec<String>,
+    /// What a prediction may be, by target column.
+    pub(super) kinds: Vec<Kind>,
     /// The targets.
     pub(super) truth: Truth,
-    /// Whether predictions are probabilities, from 0 to 1.
-    pub(super) probabilities: bool,
 }
 
 /// The targets in the shape that a metric needs; vectors by column, then row.
 #[derive(Clone)]
 pub(super) enum Truth {
-    /// Numbers, compared with numbers.
+    /// Numbers, and codes of labels.
     Numbers(Vec<Vec<f64>>),
-    /// Whether the row is of the positive class, compared with numbers.
+    /// Whether the row is of the positive class.
     Flags(Vec<Vec<bool>>),
-    /// Which column holds the row's one 1, compared with one number per column.
+    /// Which column holds the row's one 1.
     Classes(Vec<u32>),
-    /// Labels, compared for equality.
-    Labels(Vec<Labels>),
 }
 
-/// A column of labels.
+/// What a prediction may be, and thus what a column of predictions is made of.
 ///
-/// Where every answer is a number, labels are numbers: `1`, `1.0` and `1e0` are the same label. Where every answer is
-/// true or false, they are truth values. Otherwise, and where a number is beyond 2^53 and thus not exact in 64 bits,
-/// they are texts, equal when each character is.
+/// Labels of accuracy take after the answers. Where each of them is a number, labels are numbers: `1`, `1.0` and `1e0`
+/// are the same label. Where each is true or false, labels are truth values. Otherwise, and where one is 2^53 or more
+/// and thus may not be exact in 64 bits, they are texts, equal when each character is.
 #[derive(Clone)]
-pub(super) enum Labels {
-    /// Every label is a number.
-    Numbers(Vec<f64>),
-    /// Every label is `true` or `false`, in any case.
-    Booleans(Vec<bool>),
-    /// Any text.
-    Texts(Texts),
+pub(super) enum Kind {
+    /// A finite number.
+    Number,
+    /// A number from 0 to 1.
+    Probability,
+    /// A label that is a number; true and false stand for 1 and 0.
+    NumberLabel,
+    /// A label that is true (1) or false (0).
+    BooleanLabel,
+    /// A label that is a text, with the code of each text that the answers have.
+    TextLabel(HashMap<String, u32>),
 }
 
-/// Numbers up to here are exact as labels.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// The code of a text that the answers do not have.
+pub(super) const UNKNOWN_LABEL: f64 = -1.0;
 
 impl Answers {
     /// Reads the answers for the metric of `spec`.
@@ -58,11 +62,18 @@ impl Answers {
         let metric = spec.metric.builtin;
         let table = Table::open(bytes)?;
         let id_column = spec.submission.id_column.as_deref();
-        let (id_at, targets) = columns(&table, id_column)?;
-        let names: Vec<String> = targets
+        let id_at = id_place(&table, id_column)?;
+        let mut drafts: Vec<Draft> = table
+            .header
             .iter()
-            .filter_map(|at| table.header.get(*at).map(ToString::to_string))
+            .enumerate()
+            .filter(|(at, _)| Some(*at) != id_at)
+            .map(|(at, name)| Draft::new(at, name))
             .collect();
+        let names: Vec<String> = drafts.iter().map(|draft| draft.name.clone()).collect();
+        if names.is_empty() {
+            return Err("there is no column beside the ids".into());
+        }
         if matches!(metric, BuiltinMetric::Pearson | BuiltinMetric::Spearman) && names.len() > 1 {
             return Err(format!(
                 "{metric:?} compares one column, and there are {}: {}",
@@ -74,245 +85,282 @@ impl Answers {
             metric,
             BuiltinMetric::Accuracy | BuiltinMetric::RocAuc | BuiltinMetric::LogLoss
         );
-        let (ids, drafts) = read_columns(&table, id_at, &targets, labels)?;
-        let rows = drafts.first().map_or(0, |draft| draft.rows);
-        if rows == 0 {
-            return Err("there is a header and no row".into());
-        }
-        if u32::try_from(rows).is_err() {
-            return Err(format!("{rows} rows are more than can be graded ({})", u32::MAX));
-        }
-        let ids = match (id_column, ids) {
-            (Some(name), Some(texts)) => Some((name.to_owned(), index(name, texts)?)),
-            _ => None,
+        let (rows, ids) = read_rows(&table, id_at, &mut drafts, labels)?;
+        let ids = match id_column {
+            None => None,
+            Some(name) => {
+                let index = Ids::new(ids).map_err(|row| repeated(row, name))?;
+                Some((name.to_owned(), index))
+            }
         };
-        let truth = truth(metric, &table, drafts)?;
+        let kinds = match metric {
+            BuiltinMetric::Accuracy => drafts.iter_mut().map(Draft::label_kind).collect(),
+            BuiltinMetric::LogLoss => vec![Kind::Probability; names.len()],
+            _ => vec![Kind::Number; names.len()],
+        };
         Ok(Self {
             rows,
             ids,
             names,
-            truth,
-            probabilities: metric == BuiltinMetric::LogLoss,
+            kinds,
+            truth: truth(metric, drafts)?,
         })
     }
 
     /// A row for a message: its number from 1, and its id.
     pub(super) fn row(&self, row: usize) -> String {
         match &self.ids {
-            Some((name, ids)) => format!("row {} ({name} {})", row + 1, shown(ids.get(row))),
+            Some((name, ids)) => format!("row {} ({name} {})", row + 1, shown(&ids.text(row))),
             None => format!("row {}", row + 1),
         }
     }
 }
 
-/// Where the id column is, and where the target columns are.
-fn columns(table: &Table<'_>, id_column: Option<&str>) -> Result<(Option<usize>, Vec<usize>), String> {
+/// Where the id column is, if the Task names one.
+fn id_place(table: &Table<'_>, id_column: Option<&str>) -> Result<Option<usize>, String> {
     for (at, name) in table.header.iter().enumerate() {
         if table.header.iter().take(at).any(|other| other == name) {
             return Err(format!("column {} is there twice", shown(name)));
         }
     }
-    let id_at = match id_column {
-        None => None,
-        Some(id) => match table.header.iter().position(|name| name == id) {
-            Some(at) => Some(at),
-            None => {
-                return Err(format!(
-                    "there is no column {}, which submission.idColumn names; there are {}",
-                    shown(id),
-                    table.header.iter().collect::<Few>().list()
-                ));
-            }
-        },
+    let Some(id) = id_column else {
+        return Ok(None);
     };
-    let targets: Vec<usize> = (0..table.header.len()).filter(|at| Some(*at) != id_at).collect();
-    if targets.is_empty() {
-        return Err("there is no column beside the ids".into());
-    }
-    Ok((id_at, targets))
+    let place = table.header.iter().position(|name| name == id);
+    place.map(Some).ok_or_else(|| {
+        format!(
+            "there is no column {}, which submission.idColumn names; there are {}",
+            shown(id),
+            table.header.iter().collect::<Few>().list()
+        )
+    })
 }
 
-fn index(name: &str, texts: Texts) -> Result<Ids, String> {
-    if let Some(row) = texts.iter().position(|id| id.trim().is_empty()) {
-        return Err(format!(
-            "row {}, column {}: the id is blank",
-            row + 1,
-            shown(name)
-        ));
-    }
-    Ids::new(texts).map_err(|row| format!("row {}, column {}: the id is repeated", row + 1, shown(name)))
+fn repeated(row: usize, name: &str) -> String {
+    format!("row {}, column {}: the id is repeated", row + 1, shown(name))
 }
 
-/// A target column while its kind is not known yet: all kinds that are still possible.
+/// A target column while it is read.
 struct Draft {
     at: usize,
-    rows: usize,
-    numbers: Option<Vec<f64>>,
+    name: String,
+    form: Form,
+    /// Numbers, truth values as 1 and 0, or codes of texts.
+    values: Vec<f64>,
+    /// Texts in the order in which they came: the index is the code.
+    texts: Vec<String>,
     /// First row that is not a number.
-    not_number: Option<usize>,
-    booleans: Option<Vec<bool>>,
-    texts: Option<Texts>,
+    not_number: usize,
 }
+
+/// What all cells of a column so far are.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Numbers,
+    Booleans,
+    Texts,
+}
+
+/// Whole numbers below this are exact in 64 bits.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Draft {
-    fn new(at: usize, label: bool) -> Self {
+    fn new(at: usize, name: &str) -> Self {
         Self {
             at,
-            rows: 0,
-            numbers: Some(Vec::new()),
-            not_number: None,
-            booleans: label.then(Vec::new),
-            texts: None,
+            name: name.to_owned(),
+            form: Form::Numbers,
+            values: Vec::new(),
+            texts: Vec::new(),
+            not_number: 0,
         }
     }
 
-    fn push(&mut self, text: &str, label: bool) {
-        if let Some(numbers) = &mut self.numbers {
-            match number(text) {
-                Ok(value) if !label || value.abs() <= EXACT => numbers.push(value),
-                _ => {
-                    self.numbers = None;
-                    self.not_number = Some(self.rows);
-                }
+    /// Reads the cell of `row`; false where it is blank. A text ends the hope for numbers: the values are given up, and
+    /// [`Draft::read_text`] reads them anew.
+    #[inline]
+    fn read(&mut self, row: usize, rows: &mut Rows<'_>, label: bool) -> Result<bool, String> {
+        if self.form == Form::Numbers
+            && let Some(value) = rows.plain_number()
+        {
+            if label && value.abs() >= EXACT {
+                self.give_up_values(row);
+            } else {
+                self.values.push(value);
             }
+            return Ok(true);
         }
-        if let Some(booleans) = &mut self.booleans {
-            match boolean(text) {
-                Some(value) => booleans.push(value),
-                None => self.booleans = None,
+        self.read_unusual(row, rows, label)
+    }
+
+    fn give_up_values(&mut self, row: usize) {
+        self.not_number = if self.form == Form::Numbers { row } else { 0 };
+        self.form = Form::Texts;
+        self.values = Vec::new();
+    }
+
+    fn read_unusual(&mut self, row: usize, rows: &mut Rows<'_>, label: bool) -> Result<bool, String> {
+        let field = rows.field()?;
+        let text = field.text();
+        match (self.form, number(&text), boolean(&text)) {
+            (Form::Numbers, Ok(value), _) if !label || value.abs() < EXACT => self.values.push(value),
+            (Form::Numbers, _, Some(value)) if row == 0 && label => {
+                self.form = Form::Booleans;
+                self.values.push(f64::from(value));
             }
+            (Form::Booleans, _, Some(value)) => self.values.push(f64::from(value)),
+            (Form::Texts, ..) => {}
+            _ => self.give_up_values(row),
         }
-        self.rows += 1;
+        Ok(!text.trim().is_empty())
+    }
+
+    fn label_kind(&mut self) -> Kind {
+        match self.form {
+            Form::Numbers => Kind::NumberLabel,
+            Form::Booleans => Kind::BooleanLabel,
+            Form::Texts => Kind::TextLabel(std::mem::take(&mut self.texts).into_iter().zip(0..).collect()),
+        }
+    }
+
+    /// Whether each row is of the positive class: of the greater number, true, or the text that sorts last by code
+    /// point, which is the order of scikit-learn's label binarizer. Fails with the number of classes.
+    fn flags(&self) -> Result<Vec<bool>, &'static str> {
+        let Some(one) = self.values.first() else {
+            return Err("no class");
+        };
+        let Some(other) = self.values.iter().find(|value| *value != one) else {
+            return Err("one class");
+        };
+        if self.values.iter().any(|value| value != one && value != other) {
+            return Err("more than two classes");
+        }
+        let other_is_greater = match (self.form, self.texts.as_slice()) {
+            (Form::Texts, [first, second, ..]) => second > first,
+            _ => other > one,
+        };
+        let positive = if other_is_greater { other } else { one };
+        Ok(self.values.iter().map(|value| value == positive).collect())
     }
 }
 
-/// Reads ids and targets. Columns that turn out to be neither numbers nor truth values are read a second time, so that
-/// the common case keeps no texts.
-fn read_columns(
+/// Reads ids and targets, and gives the number of rows. Columns of texts are read a second time, so that the common case
+/// does not hold what it may never need.
+fn read_rows(
     table: &Table<'_>,
     id_at: Option<usize>,
-    targets: &[usize],
+    drafts: &mut [Draft],
     labels: bool,
-) -> Result<(Option<Texts>, Vec<Draft>), String> {
-    let mut ids = id_at.map(|at| (at, Texts::default()));
-    let mut drafts: Vec<Draft> = targets.iter().map(|at| Draft::new(*at, labels)).collect();
-    let mut cells = vec![Field::default(); table.header.len()];
+) -> Result<(usize, Reader), String> {
+    let width = table.header.len();
+    let mut ids = Reader::new();
     let mut rows = table.rows();
-    while rows.next(&mut cells)? {
-        if let Some((at, texts)) = &mut ids {
-            texts.push(&cell(&cells, *at).text());
-        }
-        for draft in &mut drafts {
-            let text = cell(&cells, draft.at).text();
-            if text.trim().is_empty() {
+    let mut count = 0;
+    while rows.next()? {
+        let mut targets = drafts.iter_mut();
+        for at in 0..width {
+            let there = if Some(at) == id_at {
+                ids.read(&mut rows)?
+            } else if let Some(draft) = targets.next() {
+                draft.read(count, &mut rows, labels)?
+            } else {
+                true
+            };
+            if !there {
+                let name = table.header.get(at).map_or("", |name| name);
                 return Err(format!(
                     "line {}, column {}: the cell is blank",
                     rows.line(),
-                    shown(table.header.get(draft.at).map_or("", |name| name))
+                    shown(name)
                 ));
             }
-            draft.push(&text, labels);
         }
+        count += 1;
     }
-    let mut undecided: Vec<&mut Draft> = drafts
+    if count == 0 {
+        return Err("there is a header and no row".into());
+    }
+    if u32::try_from(count).is_err() {
+        return Err(format!("{count} rows are more than can be graded ({})", u32::MAX));
+    }
+    if labels && drafts.iter().any(|draft| draft.form == Form::Texts) {
+        read_texts(table, drafts)?;
+    }
+    Ok((count, ids))
+}
+
+fn read_texts(table: &Table<'_>, drafts: &mut [Draft]) -> Result<(), String> {
+    let mut columns: Vec<(&mut Draft, HashMap<String, u32>)> = drafts
         .iter_mut()
-        .filter(|draft| labels && draft.numbers.is_none() && draft.booleans.is_none())
+        .filter(|draft| draft.form == Form::Texts)
+        .map(|draft| (draft, HashMap::new()))
         .collect();
-    if !undecided.is_empty() {
-        let mut rows = table.rows();
-        while rows.next(&mut cells)? {
-            for draft in &mut undecided {
-                let text = cell(&cells, draft.at).text();
-                draft.texts.get_or_insert_default().push(&text);
+    let mut rows = table.rows();
+    while rows.next()? {
+        let mut targets = columns.iter_mut().peekable();
+        for at in 0..table.header.len() {
+            let field = rows.field()?;
+            if let Some((draft, codes)) = targets.next_if(|(draft, _)| draft.at == at) {
+                let text = field.text();
+                let code = match codes.get(text.as_ref()) {
+                    Some(code) => *code,
+                    None => {
+                        let code = codes.len() as u32;
+                        codes.insert(text.clone().into_owned(), code);
+                        draft.texts.push(text.into_owned());
+                        code
+                    }
+                };
+                draft.values.push(f64::from(code));
             }
         }
     }
-    Ok((ids.map(|(_, texts)| texts), drafts))
+    Ok(())
 }
 
-fn cell<'a>(cells: &[Field<'a>], at: usize) -> Field<'a> {
-    cells.get(at).copied().unwrap_or_default()
-}
-
-fn truth(metric: BuiltinMetric, table: &Table<'_>, drafts: Vec<Draft>) -> Result<Truth, String> {
-    let name = |at: usize| shown(table.header.get(at).map_or("", |name| name));
+fn truth(metric: BuiltinMetric, drafts: Vec<Draft>) -> Result<Truth, String> {
     match metric {
+        BuiltinMetric::Accuracy => Ok(Truth::Numbers(values(drafts))),
         BuiltinMetric::Rmse | BuiltinMetric::Mae | BuiltinMetric::Pearson | BuiltinMetric::Spearman => {
-            let columns: Result<Vec<_>, String> = drafts
-                .into_iter()
-                .map(|draft| {
-                    draft.numbers.ok_or_else(|| {
-                        let row = draft.not_number.unwrap_or_default() + 1;
-                        format!(
-                            "row {row}, column {}: {metric:?} needs a finite number",
-                            name(draft.at)
-                        )
-                    })
-                })
-                .collect();
-            Ok(Truth::Numbers(columns?))
+            match drafts.iter().find(|draft| draft.form != Form::Numbers) {
+                None => Ok(Truth::Numbers(values(drafts))),
+                Some(draft) => Err(format!(
+                    "row {}, column {}: {metric:?} needs a finite number",
+                    draft.not_number + 1,
+                    shown(&draft.name)
+                )),
+            }
         }
-        BuiltinMetric::LogLoss if drafts.len() > 1 => classes(drafts).map(Truth::Classes),
+        BuiltinMetric::LogLoss if drafts.len() > 1 => classes(&drafts).map(Truth::Classes),
         BuiltinMetric::RocAuc | BuiltinMetric::LogLoss => {
-            let columns: Result<Vec<_>, String> = drafts
-                .into_iter()
+            let columns: Result<_, String> = drafts
+                .iter()
                 .map(|draft| {
-                    let column = name(draft.at);
-                    flags(labels(draft)).map_err(|classes| {
-                        format!("column {column} has {classes}: {metric:?} compares exactly two classes")
+                    draft.flags().map_err(|classes| {
+                        let name = shown(&draft.name);
+                        format!("column {name} has {classes}: {metric:?} compares exactly two classes")
                     })
                 })
                 .collect();
             Ok(Truth::Flags(columns?))
         }
-        BuiltinMetric::Accuracy => Ok(Truth::Labels(drafts.into_iter().map(labels).collect())),
     }
 }
 
-fn labels(draft: Draft) -> Labels {
-    match (draft.numbers, draft.booleans) {
-        (Some(numbers), _) => Labels::Numbers(numbers),
-        (None, Some(booleans)) => Labels::Booleans(booleans),
-        (None, None) => Labels::Texts(draft.texts.unwrap_or_default()),
-    }
-}
-
-/// Which rows are of the positive class: the greater number, true, or the text that sorts last by code point, which is
-/// the order of scikit-learn's label binarizer. Fails with the number of classes.
-fn flags(labels: Labels) -> Result<Vec<bool>, String> {
-    match labels {
-        Labels::Numbers(values) => two(&values, |a, b| a < b),
-        Labels::Booleans(values) => two(&values, |a, b| a < b),
-        Labels::Texts(texts) => two(&texts.iter().collect::<Vec<_>>(), |a, b| a < b),
-    }
-}
-
-fn two<T: PartialEq>(values: &[T], less: impl Fn(&T, &T) -> bool) -> Result<Vec<bool>, String> {
-    let Some(one) = values.first() else {
-        return Err("no class".into());
-    };
-    let Some(other) = values.iter().find(|value| *value != one) else {
-        return Err("one class".into());
-    };
-    if values.iter().any(|value| value != one && value != other) {
-        return Err("more than two classes".into());
-    }
-    let positive = if less(one, other) { other } else { one };
-    Ok(values.iter().map(|value| value == positive).collect())
+fn values(drafts: Vec<Draft>) -> Vec<Vec<f64>> {
+    drafts.into_iter().map(|draft| draft.values).collect()
 }
 
 /// For each row the column that holds its one 1.
-fn classes(drafts: Vec<Draft>) -> Result<Vec<u32>, String> {
+fn classes(drafts: &[Draft]) -> Result<Vec<u32>, String> {
     const FORM: &str =
         "LogLoss over several columns needs a 1 in the column of the row's class and 0 in the others";
-    let mut classes = vec![u32::MAX; drafts.first().map_or(0, |draft| draft.rows)];
+    if drafts.iter().any(|draft| draft.form == Form::Texts) {
+        return Err(FORM.into());
+    }
+    let mut classes = vec![u32::MAX; drafts.first().map_or(0, |draft| draft.values.len())];
     for (class, draft) in (0..).zip(drafts) {
-        let column: Vec<f64> = match labels(draft) {
-            Labels::Numbers(values) => values,
-            Labels::Booleans(values) => values.into_iter().map(f64::from).collect(),
-            Labels::Texts(_) => return Err(FORM.into()),
-        };
-        for (row, (value, found)) in column.iter().zip(&mut classes).enumerate() {
+        for (row, (value, found)) in draft.values.iter().zip(&mut classes).enumerate() {
             if *value == 1.0 && *found == u32::MAX {
                 *found = class;
             } else if *value != 0.0 {

@@ -1,7 +1,7 @@
 //! Leaderboards: places, HumanRank, medals.
 
 use super::GradeError;
-use super::csv::{Field, Table};
+use super::csv::Table;
 use super::value::{NotNumber, number, shown};
 use crate::api::conditions::Medal;
 use crate::api::evaluation::{Direction, EvaluationSpec};
@@ -154,18 +154,22 @@ fn scores(bytes: &[u8], direction: Direction) -> Result<Vec<f64>, String> {
         None if table.header.len() > 1 => 1,
         None => return Err("there is neither a column `score` nor a second column".into()),
     };
-    let mut cells = vec![Field::default(); table.header.len()];
     let mut rows = table.rows();
     let mut scores = Vec::new();
-    while rows.next(&mut cells)? {
-        let cell = cells.get(at).copied().unwrap_or_default().text();
-        scores.push(number(&cell).map_err(|why| {
-            let what = match why {
-                NotNumber::Blank => "the score is blank".to_owned(),
-                _ => format!("the score {} is not a finite number", shown(&cell)),
-            };
-            format!("row {} (line {}): {what}", scores.len() + 1, rows.line())
-        })?);
+    while rows.next()? {
+        for column in 0..table.header.len() {
+            let cell = rows.field()?;
+            if column == at {
+                let score = number(&cell.text());
+                let what = |why| match why {
+                    NotNumber::Blank => "the score is blank".to_owned(),
+                    _ => format!("the score {} is not a finite number", shown(&cell.text())),
+                };
+                scores.push(score.map_err(|why| {
+                    format!("row {} (line {}): {}", scores.len() + 1, rows.line(), what(why))
+                })?);
+            }
+        }
     }
     if scores.is_empty() {
         return Err("there is no entry".into());

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::decimal;
+
 /// One cell.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Field<'a> {
@@ -42,15 +44,18 @@ impl<'a> Table<'a> {
             text,
             at: 0,
             row_at: 0,
+            left: 0,
+            width: 0,
         };
         let mut header = Vec::new();
         loop {
-            let (field, last) = body.field()?;
+            let (field, last) = body.any_field()?;
             header.push(field.text());
             if last {
                 break;
             }
         }
+        body.width = header.len();
         Ok(Self { header, body })
     }
 
@@ -80,63 +85,100 @@ fn line_at(bytes: &[u8], at: usize) -> usize {
     1 + bytes.iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
-/// Reads rows one after the other.
+/// Reads cell after cell, row after row.
 #[derive(Clone, Debug)]
 pub(super) struct Rows<'a> {
     text: &'a str,
+    /// Where the next cell begins.
     at: usize,
+    /// Where the row at hand begins.
     row_at: usize,
+    /// Cells of this row that are not read yet.
+    left: usize,
+    width: usize,
 }
 
 impl<'a> Rows<'a> {
-    /// Reads the next row into `cells`; false at the end. A row of another width is an error.
-    pub(super) fn next(&mut self, cells: &mut [Field<'a>]) -> Result<bool, String> {
+    /// Goes to the next row; false at the end. All cells of the row before must have been read.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<bool, String> {
         self.row_at = self.at;
-        if self.at_blank_line() {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            if rest.bytes().all(|byte| byte == b'\r' || byte == b'\n') {
-                return Ok(false);
-            }
+        self.left = self.width;
+        match self.rest() {
+            [] | [b'\n', ..] | [b'\r', ..] => self.blank_line(),
+            _ => Ok(true),
+        }
+    }
+
+    /// Blank lines end a file, and are an error before its end.
+    #[cold]
+    fn blank_line(&mut self) -> Result<bool, String> {
+        let rest = self.rest();
+        if rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return Ok(false);
+        }
+        if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) {
             return Err(format!("line {} is blank: every line must be a row", self.line()));
-        }
-        let mut count = 0;
-        loop {
-            let (field, last) = self.field()?;
-            if let Some(cell) = cells.get_mut(count) {
-                *cell = field;
-            }
-            count += 1;
-            if last {
-                break;
-            }
-        }
-        if count != cells.len() {
-            return Err(format!(
-                "line {} has {count} field{} where the header has {}",
-                self.line(),
-                if count == 1 { "" } else { "s" },
-                cells.len()
-            ));
         }
         Ok(true)
     }
 
-    /// Line of the file, from 1, that the row read last begins in. It counts from the start: for messages only.
+    /// Reads the next cell of the row, whatever it holds. A row of another width is an error.
+    #[inline]
+    pub(super) fn field(&mut self) -> Result<Field<'a>, String> {
+        let (field, last) = self.any_field()?;
+        self.left = self.left.saturating_sub(1);
+        if last == (self.left == 0) {
+            Ok(field)
+        } else {
+            Err(self.ragged(last))
+        }
+    }
+
+    /// Reads the next cell if it is a plain decimal number, as most cells are: digits, a sign and a point at most. Any
+    /// other cell is left to [`Rows::field`].
+    #[inline]
+    pub(super) fn plain_number(&mut self) -> Option<f64> {
+        let (value, length) = decimal::number(self.rest())?;
+        self.pass(length)?;
+        Some(value)
+    }
+
+    /// Reads the next cell if it is a whole number in the only notation that it has, so that equal numbers are equal
+    /// texts. Any other cell is left to [`Rows::field`].
+    #[inline]
+    pub(super) fn plain_whole(&mut self) -> Option<i64> {
+        let (value, length) = decimal::whole(self.rest())?;
+        self.pass(length)?;
+        Some(value)
+    }
+
+    /// Line of the file, from 1, that the row at hand begins in. It counts from the start: for messages only.
     pub(super) fn line(&self) -> usize {
         line_at(self.text.as_bytes(), self.row_at)
     }
 
-    /// Whether nothing is left, or nothing in this line.
-    fn at_blank_line(&self) -> bool {
-        match self.text.as_bytes().get(self.at..) {
-            None | Some([] | [b'\n', ..] | [b'\r'] | [b'\r', b'\n', ..]) => true,
-            Some(_) => false,
-        }
+    #[inline]
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes behind a cell of `length` bytes, if it ends there, and the row where it should.
+    #[inline]
+    fn pass(&mut self, length: usize) -> Option<()> {
+        let ending = match (self.rest().get(length..)?, self.left) {
+            ([b'\n', ..], 1) | ([b',', ..], 2..) => 1,
+            ([b'\r', b'\n', ..], 1) => 2,
+            _ => return None,
+        };
+        self.at += length + ending;
+        self.left -= 1;
+        Some(())
     }
 
     /// Reads one field, and whether it is the last one of its row.
     #[inline]
-    fn field(&mut self) -> Result<(Field<'a>, bool), String> {
+    fn any_field(&mut self) -> Result<(Field<'a>, bool), String> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         if rest.starts_with('"') {
             return self.quoted(rest);
@@ -189,6 +231,25 @@ impl<'a> Rows<'a> {
         let raw = rest.get(1..close).unwrap_or_default();
         Ok((Field { raw, doubled }, last))
     }
+
+    /// The row has another width: how many fields it has, for the message.
+    #[cold]
+    fn ragged(&mut self, mut last: bool) -> String {
+        let mut count = self.width - self.left;
+        while !last {
+            match self.any_field() {
+                Ok((_, end)) => last = end,
+                Err(fault) => return fault,
+            }
+            count += 1;
+        }
+        format!(
+            "line {} has {count} field{} where the header has {}",
+            self.line(),
+            if count == 1 { "" } else { "s" },
+            self.width
+        )
+    }
 }
 
 #[cfg(test)]
@@ -197,11 +258,11 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<Vec<Vec<String>>, String> {
         let table = Table::open(bytes)?;
-        let mut all = vec![table.header.iter().map(|name| name.to_string()).collect()];
-        let mut cells = vec![Field::default(); table.header.len()];
+        let mut all: Vec<Vec<String>> = vec![table.header.iter().map(|name| name.to_string()).collect()];
         let mut rows = table.rows();
-        while rows.next(&mut cells)? {
-            all.push(cells.iter().map(|cell| cell.text().into_owned()).collect());
+        while rows.next()? {
+            let cells: Result<Vec<_>, _> = all[0].iter().map(|_| rows.field()).collect();
+            all.push(cells?.iter().map(|cell| cell.text().into_owned()).collect());
         }
         Ok(all)
     }

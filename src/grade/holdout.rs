@@ -43,7 +43,7 @@ fn key(seed: i64, answers: &Answers, row: usize) -> [u8; 32] {
     let hash = Sha256::new().chain_update(b"mledojo.dev/holdout\0");
     let hash = hash.chain_update(seed.to_be_bytes());
     match &answers.ids {
-        Some((_, ids)) => hash.chain_update(b"id\0").chain_update(ids.get(row)),
+        Some((_, ids)) => hash.chain_update(b"id\0").chain_update(ids.text(row).as_bytes()),
         None => hash
             .chain_update(b"row\0")
             .chain_update((row as u64).to_be_bytes()),

@@ -1,8 +1,358 @@
-//! Texts in one allocation, and the index that finds the row of an id.
+//! Ids: how they are kept, and how the rows of many of them are found at once.
+//!
+//! Ids are texts: `1` and `1.0` are two of them. Whole numbers in their only notation are kept as numbers all the same;
+//! as long as they lie close together, a row is found without a hash.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
-/// Many texts, one allocation.
+use super::csv::{Field, Rows};
+use super::decimal;
+
+/// No row.
+pub(super) const NONE: u32 = u32::MAX;
+/// No id: a text that is not among ids that are all whole numbers. No whole number of 18 digits is this one.
+const NO_ID: i64 = i64::MIN;
+
+/// The ids of the answers while they are read.
+pub(super) enum Reader {
+    /// All so far are whole numbers, each one more than that of the row before.
+    Range { least: i64, count: usize },
+    /// All so far are whole numbers.
+    Whole(Vec<i64>),
+    /// Any texts.
+    Texts(Texts),
+}
+
+impl Reader {
+    /// Nothing read.
+    pub(super) fn new() -> Self {
+        Self::Range { least: 0, count: 0 }
+    }
+
+    /// Reads the id of the row at hand; false where it is blank.
+    #[inline]
+    pub(super) fn read(&mut self, rows: &mut Rows<'_>) -> Result<bool, String> {
+        if !matches!(self, Self::Texts(_))
+            && let Some(id) = rows.plain_whole()
+        {
+            self.push(id);
+            return Ok(true);
+        }
+        let field = rows.field()?;
+        let text = field.text();
+        match (&mut *self, whole(&text)) {
+            (Self::Texts(texts), _) => texts.push(&text),
+            (_, Some(id)) => self.push(id),
+            (_, None) => {
+                let mut texts: Texts = self.numbers().iter().map(i64::to_string).collect();
+                texts.push(&text);
+                *self = Self::Texts(texts);
+            }
+        }
+        Ok(!text.trim().is_empty())
+    }
+
+    #[inline]
+    fn push(&mut self, id: i64) {
+        match self {
+            Self::Range { least, count } if *count == 0 => (*least, *count) = (id, 1),
+            Self::Range { least, count } if id == *least + *count as i64 => *count += 1,
+            Self::Range { .. } => {
+                let mut ids = self.numbers();
+                ids.push(id);
+                *self = Self::Whole(ids);
+            }
+            Self::Whole(ids) => ids.push(id),
+            Self::Texts(texts) => texts.push(&id.to_string()),
+        }
+    }
+
+    fn numbers(&mut self) -> Vec<i64> {
+        match self {
+            Self::Range { least, count } => (*least..).take(*count).collect(),
+            Self::Whole(ids) => std::mem::take(ids),
+            Self::Texts(_) => Vec::new(),
+        }
+    }
+}
+
+/// The ids of the answers, each once.
+#[derive(Clone)]
+pub(super) enum Ids {
+    /// Whole numbers, each one more than that of the row before.
+    Range { least: i64, count: usize },
+    /// Whole numbers that lie close together: for each number from the least on, its row.
+    Dense {
+        ids: Vec<i64>,
+        least: i64,
+        rows: Vec<u32>,
+    },
+    /// Any texts, in a table with open addressing: upper half of the hash, and row. Its length is a power of two.
+    Hashed { texts: Texts, slots: Vec<(u32, u32)> },
+}
+
+impl Ids {
+    /// Indexes ids; fails with the row of the first one that is there a second time.
+    pub(super) fn new(ids: Reader) -> Result<Self, usize> {
+        match ids {
+            Reader::Texts(texts) => hashed(texts),
+            Reader::Range { least, count } => Ok(Self::Range { least, count }),
+            Reader::Whole(ids) => {
+                let least = ids.iter().copied().min().unwrap_or_default();
+                let greatest = ids.iter().copied().max().unwrap_or_default();
+                // 18 digits: no difference leaves the range.
+                let span = usize::try_from(greatest - least).unwrap_or(usize::MAX);
+                if ids.iter().zip(least..).all(|(id, expected)| *id == expected) {
+                    Ok(Self::Range {
+                        least,
+                        count: ids.len(),
+                    })
+                } else if span < ids.len().saturating_mul(8) {
+                    dense(ids, least, span)
+                } else {
+                    hashed(ids.iter().map(i64::to_string).collect())
+                }
+            }
+        }
+    }
+
+    /// The id of `row`; empty beyond the last one.
+    pub(super) fn text(&self, row: usize) -> Cow<'_, str> {
+        match self {
+            Self::Range { least, count } if row < *count => (least + row as i64).to_string().into(),
+            Self::Range { .. } => "".into(),
+            Self::Dense { ids, .. } => ids.get(row).map_or("".into(), |id| id.to_string().into()),
+            Self::Hashed { texts, .. } => texts.get(row).into(),
+        }
+    }
+
+    /// The id that a program had before it turned ids into fractions: `1` for `1.0`.
+    pub(super) fn meant(&self, id: &str) -> Option<String> {
+        let value = super::value::number(id).ok()?;
+        if value.trunc() != value || value.abs() >= 1e15 {
+            return None;
+        }
+        let text = (value as i64).to_string();
+        let known = match self {
+            Self::Range { least, count } => range_row(*least, *count, value as i64) != NONE,
+            Self::Dense { least, rows, .. } => dense_row(*least, rows, value as i64) != NONE,
+            Self::Hashed { texts, slots } => probe(slots, texts, &text, hash(&text)).is_ok(),
+        };
+        known.then_some(text)
+    }
+}
+
+/// Ids of a submission, whose rows are looked for.
+pub(super) struct Keys<'i, 'a> {
+    ids: &'i Ids,
+    /// So many come first that stand in the order of the answers; most often all of them.
+    in_order: usize,
+    rest: Rest<'a>,
+}
+
+/// The keys from the first one on that is out of order.
+enum Rest<'a> {
+    Whole(Vec<i64>),
+    Texts(Vec<Field<'a>>),
+}
+
+impl<'i, 'a> Keys<'i, 'a> {
+    /// No keys.
+    pub(super) fn new(ids: &'i Ids) -> Self {
+        let rest = match ids {
+            Ids::Range { .. } | Ids::Dense { .. } => Rest::Whole(Vec::new()),
+            Ids::Hashed { .. } => Rest::Texts(Vec::new()),
+        };
+        Self {
+            ids,
+            in_order: 0,
+            rest,
+        }
+    }
+
+    /// Reads the id of the row at hand. Gives it back where it cannot be one of the answers.
+    #[inline]
+    pub(super) fn read(&mut self, rows: &mut Rows<'a>) -> Result<Option<Field<'a>>, String> {
+        match &mut self.rest {
+            Rest::Whole(rest) => {
+                let (key, odd) = match rows.plain_whole() {
+                    Some(key) => (key, None),
+                    None => {
+                        let field = rows.field()?;
+                        whole(&field.text()).map_or((NO_ID, Some(field)), |key| (key, None))
+                    }
+                };
+                let expected = match self.ids {
+                    Ids::Range { least, count } if self.in_order < *count => {
+                        Some(*least + self.in_order as i64)
+                    }
+                    Ids::Dense { ids, .. } => ids.get(self.in_order).copied(),
+                    _ => None,
+                };
+                if rest.is_empty() && expected == Some(key) {
+                    self.in_order += 1;
+                } else {
+                    rest.push(key);
+                }
+                Ok(odd)
+            }
+            Rest::Texts(rest) => {
+                let field = rows.field()?;
+                match self.ids {
+                    Ids::Hashed { texts, .. }
+                        if rest.is_empty()
+                            && self.in_order < texts.len()
+                            && texts.get(self.in_order) == field.text() =>
+                    {
+                        self.in_order += 1;
+                    }
+                    _ => rest.push(field),
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The id in place `at`; None where it was given back.
+    pub(super) fn text(&self, at: usize) -> Option<Cow<'_, str>> {
+        let Some(at) = at.checked_sub(self.in_order) else {
+            return Some(self.ids.text(at));
+        };
+        match &self.rest {
+            Rest::Whole(keys) => {
+                let key = keys.get(at).filter(|key| **key != NO_ID)?;
+                Some(key.to_string().into())
+            }
+            Rest::Texts(keys) => Some(keys.get(at)?.text()),
+        }
+    }
+
+    /// How many keys come first that are the first ids of the answers, in their order.
+    pub(super) fn in_order(&self) -> usize {
+        self.in_order
+    }
+
+    /// The row of each key behind those in order; [`NONE`] where the answers have no such id.
+    ///
+    /// A shuffled submission reaches memory at random. Each loop here does so once per key and depends on nothing else,
+    /// so that the processor waits for many keys at a time.
+    pub(super) fn rest(&self) -> Vec<u32> {
+        match (self.ids, &self.rest) {
+            (Ids::Range { least, count }, Rest::Whole(keys)) => {
+                keys.iter().map(|key| range_row(*least, *count, *key)).collect()
+            }
+            (Ids::Dense { least, rows, .. }, Rest::Whole(keys)) => {
+                keys.iter().map(|key| dense_row(*least, rows, *key)).collect()
+            }
+            (Ids::Hashed { texts, slots }, Rest::Texts(keys)) => {
+                let hashes: Vec<u64> = keys.iter().map(|key| hash(&key.text())).collect();
+                let likely: Vec<u32> = hashes.iter().map(|hash| tagged(slots, *hash)).collect();
+                let found = keys.iter().zip(&hashes).zip(likely).map(|((key, hash), row)| {
+                    let key = key.text();
+                    if row == NONE || texts.get(row as usize) == key {
+                        row
+                    } else {
+                        probe(slots, texts, &key, *hash).unwrap_or(NONE)
+                    }
+                });
+                found.collect()
+            }
+            // Keys are made for the ids that they are looked for in.
+            (_, Rest::Whole(keys)) => vec![NONE; keys.len()],
+            (_, Rest::Texts(keys)) => vec![NONE; keys.len()],
+        }
+    }
+}
+
+fn range_row(least: i64, count: usize, id: i64) -> u32 {
+    match usize::try_from(id.wrapping_sub(least)) {
+        Ok(row) if row < count => row as u32,
+        _ => NONE,
+    }
+}
+
+fn dense_row(least: i64, rows: &[u32], id: i64) -> u32 {
+    match usize::try_from(id.wrapping_sub(least)) {
+        Ok(offset) => rows.get(offset).copied().unwrap_or(NONE),
+        Err(_) => NONE,
+    }
+}
+
+/// A whole number that is all of a text.
+fn whole(text: &str) -> Option<i64> {
+    decimal::whole(text.as_bytes())
+        .filter(|(_, length)| *length == text.len())
+        .map(|(id, _)| id)
+}
+
+fn dense(ids: Vec<i64>, least: i64, span: usize) -> Result<Ids, usize> {
+    let mut rows = vec![NONE; span + 1];
+    for (row, id) in (0..).zip(&ids) {
+        if let Some(slot) = rows.get_mut((id - least) as usize) {
+            if *slot != NONE {
+                return Err(row as usize);
+            }
+            *slot = row;
+        }
+    }
+    Ok(Ids::Dense { ids, least, rows })
+}
+
+fn hashed(texts: Texts) -> Result<Ids, usize> {
+    let mut slots = vec![(0, NONE); (texts.len() * 2).next_power_of_two()];
+    let hashes: Vec<u64> = texts.iter().map(hash).collect();
+    for ((row, id), hash) in (0..).zip(texts.iter()).zip(hashes) {
+        match probe(&slots, &texts, id, hash) {
+            Ok(_) => return Err(row as usize),
+            Err(free) => {
+                if let Some(slot) = slots.get_mut(free) {
+                    *slot = (tag(hash), row);
+                }
+            }
+        }
+    }
+    Ok(Ids::Hashed { texts, slots })
+}
+
+/// The table is built from the answers alone, so a submission cannot make it slow: the key of the hash may be known.
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(id.as_bytes());
+    hasher.finish()
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// The row of an id, or the free slot where it belongs. Half of the slots are free, so there always is one.
+fn probe(slots: &[(u32, u32)], texts: &Texts, id: &str, hash: u64) -> Result<u32, usize> {
+    let mask = slots.len() - 1;
+    let mut at = hash as usize & mask;
+    loop {
+        match slots.get(at) {
+            Some((_, NONE)) | None => return Err(at),
+            Some((other, row)) if *other == tag(hash) && texts.get(*row as usize) == id => return Ok(*row),
+            Some(_) => at = (at + 1) & mask,
+        }
+    }
+}
+
+/// The first row whose id has the tag of `hash`: very likely the right one. [`NONE`] if there is none.
+fn tagged(slots: &[(u32, u32)], hash: u64) -> u32 {
+    let mask = slots.len() - 1;
+    let mut at = hash as usize & mask;
+    loop {
+        match slots.get(at) {
+            Some((other, row)) if *row != NONE && *other != tag(hash) => at = (at + 1) & mask,
+            Some((_, row)) => return *row,
+            None => return NONE,
+        }
+    }
+}
+
+/// Many texts in one allocation.
 #[derive(Clone, Default)]
 pub(super) struct Texts {
     all: String,
@@ -17,195 +367,97 @@ impl Texts {
     }
 
     /// The text of `row`; empty beyond the last one.
-    #[inline]
-    pub(super) fn get(&self, row: usize) -> &str {
+    fn get(&self, row: usize) -> &str {
         let start = match row.checked_sub(1) {
-            None => Some(0),
-            Some(before) => self.ends.get(before).copied(),
+            None => Some(&0),
+            Some(before) => self.ends.get(before),
         };
         match (start, self.ends.get(row)) {
-            (Some(start), Some(end)) => self.all.get(start..*end).unwrap_or_default(),
+            (Some(start), Some(end)) => self.all.get(*start..*end).unwrap_or_default(),
             _ => "",
         }
     }
 
-    /// Number of texts.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// All texts in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+    fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|row| self.get(row))
     }
 }
 
-/// No row.
-const NONE: u32 = u32::MAX;
-
-/// The ids of the answers, each once. Ids are texts: `1` and `1.0` are two of them.
-#[derive(Clone)]
-pub(super) struct Ids {
-    texts: Texts,
-    index: Index,
-}
-
-/// How a row is found. Both tables are built from the answers alone, so a submission cannot make them slow.
-#[derive(Clone)]
-enum Index {
-    /// Whole numbers that lie close together: row by id minus the smallest id.
-    Dense { least: i64, rows: Vec<u32> },
-    /// Open addressing: upper half of the hash, and row. The length is a power of two.
-    Hashed { slots: Vec<(u32, u32)> },
-}
-
-impl Ids {
-    /// Builds the index; fails with the row of the first id that is there a second time.
-    pub(super) fn new(texts: Texts) -> Result<Self, usize> {
-        let index = match dense(&texts) {
-            Some(found) => found?,
-            None => hashed(&texts)?,
-        };
-        Ok(Self { texts, index })
-    }
-
-    /// The id of `row`.
-    #[inline]
-    pub(super) fn get(&self, row: usize) -> &str {
-        self.texts.get(row)
-    }
-
-    /// The row of an id. `guess` is looked at first: submissions often keep the order of the test set.
-    #[inline]
-    pub(super) fn find(&self, id: &str, guess: usize) -> Option<usize> {
-        if guess < self.texts.len() && self.texts.get(guess) == id {
-            return Some(guess);
-        }
-        match &self.index {
-            Index::Dense { least, rows } => {
-                let offset = usize::try_from(whole(id)?.checked_sub(*least)?).ok()?;
-                rows.get(offset)
-                    .filter(|row| **row != NONE)
-                    .map(|row| *row as usize)
-            }
-            Index::Hashed { slots } => match probe(slots, &self.texts, id) {
-                Slot::Taken(row) => Some(row),
-                Slot::Free(..) => None,
-            },
-        }
-    }
-
-    /// The id that a program had before it turned ids into fractions: `1` for `1.0`.
-    pub(super) fn meant(&self, id: &str) -> Option<&str> {
-        let value = super::value::number(id).ok()?;
-        let whole = value.trunc() == value && value.abs() < 1e15;
-        let row = self.find(&format!("{value}"), usize::MAX)?;
-        whole.then(|| self.get(row))
-    }
-}
-
-/// A whole number in the only notation that it has: so equal numbers are equal texts.
-fn whole(id: &str) -> Option<i64> {
-    let digits = id.strip_prefix('-').unwrap_or(id);
-    let plain = match digits.as_bytes() {
-        [b'0'] => digits.len() == id.len(),
-        [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if plain { id.parse().ok() } else { None }
-}
-
-/// The direct table, where it is not much larger than the ids are many.
-fn dense(texts: &Texts) -> Option<Result<Index, usize>> {
-    let (mut least, mut greatest) = (i64::MAX, i64::MIN);
-    for id in texts.iter() {
-        let id = whole(id)?;
-        least = least.min(id);
-        greatest = greatest.max(id);
-    }
-    let span = usize::try_from(greatest.checked_sub(least)?).ok()?;
-    if span >= texts.len().saturating_mul(8) {
-        return None;
-    }
-    let mut rows = vec![NONE; span + 1];
-    for (row, id) in texts.iter().enumerate() {
-        let offset = usize::try_from(whole(id)? - least).ok()?;
-        let slot = rows.get_mut(offset)?;
-        if *slot != NONE {
-            return Some(Err(row));
-        }
-        *slot = u32::try_from(row).ok()?;
-    }
-    Some(Ok(Index::Dense { least, rows }))
-}
-
-fn hashed(texts: &Texts) -> Result<Index, usize> {
-    let mut slots = vec![(0, NONE); (texts.len() * 2).next_power_of_two()];
-    for (row, id) in texts.iter().enumerate() {
-        match probe(&slots, texts, id) {
-            Slot::Taken(_) => return Err(row),
-            Slot::Free(at, tag) => {
-                if let (Some(slot), Ok(row)) = (slots.get_mut(at), u32::try_from(row)) {
-                    *slot = (tag, row);
-                }
-            }
-        }
-    }
-    Ok(Index::Hashed { slots })
-}
-
-enum Slot {
-    /// The id is there, with its row.
-    Taken(usize),
-    /// The id is not there: place and tag that it would have.
-    Free(usize, u32),
-}
-
-fn probe(slots: &[(u32, u32)], texts: &Texts, id: &str) -> Slot {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(id.as_bytes());
-    let hash = hasher.finish();
-    let tag = (hash >> 32) as u32;
-    let mask = slots.len() - 1;
-    let mut at = hash as usize & mask;
-    loop {
-        match slots.get(at) {
-            Some((_, NONE)) | None => return Slot::Free(at, tag),
-            Some((other, row)) if *other == tag && texts.get(*row as usize) == id => {
-                return Slot::Taken(*row as usize);
-            }
-            Some(_) => at = (at + 1) & mask,
-        }
+impl FromIterator<String> for Texts {
+    fn from_iter<I: IntoIterator<Item = String>>(texts: I) -> Self {
+        let mut all = Self::default();
+        texts.into_iter().for_each(|text| all.push(&text));
+        all
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::csv::Table;
     use super::*;
 
     fn ids(texts: &[&str]) -> Result<Ids, usize> {
-        let mut all = Texts::default();
-        texts.iter().for_each(|text| all.push(text));
-        Ids::new(all)
+        let csv = format!("id\n{}\n", texts.join("\n"));
+        let table = Table::open(csv.as_bytes()).unwrap();
+        let mut rows = table.rows();
+        let mut reader = Reader::new();
+        while rows.next().unwrap() {
+            reader.read(&mut rows).unwrap();
+        }
+        Ids::new(reader)
+    }
+
+    fn find(ids: &Ids, texts: &[&str]) -> Vec<Option<usize>> {
+        let csv = format!("id\n{}\n", texts.join("\n"));
+        let table = Table::open(csv.as_bytes()).unwrap();
+        let mut rows = table.rows();
+        let mut keys = Keys::new(ids);
+        while rows.next().unwrap() {
+            keys.read(&mut rows).unwrap();
+        }
+        let found: Vec<u32> = (0..keys.in_order() as u32).chain(keys.rest()).collect();
+        found
+            .iter()
+            .map(|row| (*row != NONE).then_some(*row as usize))
+            .collect()
     }
 
     #[test]
     fn every_kind_of_id_is_found_in_its_row_and_no_other_is() {
         for texts in [
-            &["5", "3", "-1", "0", "12"][..],
-            &["a", "b", "", "ä", "a b"],
+            &["3", "4", "5"][..],
+            &["5", "3", "-1", "0", "12"],
+            &["a", "b", "ä", "a b", "1"],
             &["1", "01", "1.0", "+1", "-0"],
             &["9223372036854775807", "0", "999999999999999999", "-5", "1"],
+            &["100000000000000000", "3", "-100000000000000000"],
         ] {
             let ids = ids(texts).unwrap();
+            let rows: Vec<_> = (0..texts.len()).map(Some).collect();
+            assert_eq!(find(&ids, texts), rows, "{texts:?}");
+            let backwards: Vec<&str> = texts.iter().rev().copied().collect();
+            let expected: Vec<_> = rows.into_iter().rev().collect();
+            assert_eq!(find(&ids, &backwards), expected, "{texts:?}");
             for (row, text) in texts.iter().enumerate() {
-                for guess in [row, 0, 3, 99] {
-                    assert_eq!(ids.find(text, guess), Some(row), "{text}");
-                }
-                assert_eq!(ids.get(row), *text);
+                assert_eq!(ids.text(row), *text);
             }
-            for other in ["7", "-2", "05", "3.0", "00", "x", "9223372036854775808", " 3"] {
-                assert_eq!(ids.find(other, 2), None, "{other}");
+            assert_eq!(ids.text(99), "");
+            for other in [
+                "7",
+                "-2",
+                "05",
+                "3.0",
+                "00",
+                "x",
+                "9223372036854775808",
+                " 3",
+                "-9223372036854775808",
+            ] {
+                assert_eq!(find(&ids, &[other]), [None], "{other}");
             }
         }
     }
@@ -218,10 +470,13 @@ mod tests {
 
     #[test]
     fn ids_that_became_fractions_are_recognised() {
-        let ids = ids(&["1", "20", "x"]).unwrap();
-        assert_eq!(ids.meant("20.0"), Some("20"));
-        assert_eq!(ids.meant("001"), Some("1"));
-        assert_eq!(ids.meant("1.5"), None);
-        assert_eq!(ids.meant("y"), None);
+        for texts in [&["1", "20", "x"][..], &["1", "20"], &["19", "20", "21"]] {
+            let ids = ids(texts).unwrap();
+            assert_eq!(ids.meant("20.0").as_deref(), Some("20"));
+            assert_eq!(ids.meant("0020").as_deref(), Some("20"));
+            for other in ["1.5", "y", "30.0", "inf", "1e300"] {
+                assert_eq!(ids.meant(other), None);
+            }
+        }
     }
 }

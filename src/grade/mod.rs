@@ -19,6 +19,7 @@
 mod answers;
 mod boards;
 mod csv;
+mod decimal;
 mod grader;
 mod holdout;
 mod ids;

@@ -245,23 +245,23 @@ fn each_bad_submission_is_told_what_is_wrong_and_where() {
         ("id,y\na,1\nb,2\nb,9\nc,3\n", "column `id`: 1 id repeated: `b`"),
         (
             "id,y\na,1\nb,\nc,3\n",
-            "column `y`: line 3, row 2 (id `b`), is blank: every row needs a value",
+            "column `y`: line 3 (id `b`) is blank: every row needs a value",
         ),
         (
             "id,y\nc,1\nb,nan\na,NaN\n",
-            "column `y`: line 3, row 2 (id `b`), has `nan`: every row needs a finite number; 1 cell more like it",
+            "column `y`: line 3 (id `b`) has `nan`: every row needs a finite number; 1 cell more like it",
         ),
         (
             "id,y\na,1\nb,-inf\nc,3\n",
-            "column `y`: line 3, row 2 (id `b`), has `-inf`, which is not finite",
+            "column `y`: line 3 (id `b`) has `-inf`, which is not finite",
         ),
         (
             "id,y\na,1e999\nb,2\nc,3\n",
-            "column `y`: line 2, row 1 (id `a`), has `1e999`, which is not finite",
+            "column `y`: line 2 (id `a`) has `1e999`, which is not finite",
         ),
         (
             "id,y\na,1\nb,high\nc,3\n",
-            "column `y`: line 3, row 2 (id `b`), has `high`, which is not a number",
+            "column `y`: line 3 (id `b`) has `high`, which is not a number",
         ),
         (
             "id,y\na,1\nb,2,2\nc,3\n",
@@ -293,8 +293,8 @@ fn every_fault_is_named_at_once() {
     );
     assert_eq!(
         message,
-        "column `x`: line 4, row 2 (id `b`), has `u`, which is not a number; \
-         column `y`: line 2, row 1 (id `a`), is blank: every row needs a value; 1 cell more like it; \
+        "column `x`: line 4 (id `b`) has `u`, which is not a number; \
+         column `y`: line 2 (id `a`) is blank: every row needs a value; 1 cell more like it; \
          column `id`: 1 id not in the test set: `d`; column `id`: 1 id repeated: `b`; \
          column `id`: 1 id missing: `c`; each of the 3 ids of the test set must be there once"
     );
@@ -331,8 +331,8 @@ fn a_submission_beyond_its_size_is_refused_unread() {
     let more = json!({"submission": {"idColumn": "id", "maxBytes": 20}});
     assert!(grade("Rmse", more.clone(), ANSWERS, "id,y\na,1\nb,2\nc,3\n").is_ok());
     assert_eq!(
-        refusal("Rmse", more, ANSWERS, b"id,y\na,1\nb,2\nc,3.25\n"),
-        "the file has 22 bytes, at most 20 are accepted"
+        refusal("Rmse", more, ANSWERS, b"id,y\na,1\nb,2\nc,3.125\n"),
+        "the file has 21 bytes, at most 20 are accepted"
     );
 }
 
@@ -357,7 +357,7 @@ fn what_is_no_probability_is_refused() {
         );
         assert_eq!(
             message,
-            format!("column `y`: line 3, row 2 (id `b`), has {what}, which is not a probability from 0 to 1")
+            format!("column `y`: line 3 (id `b`) has {what}, which is not a probability from 0 to 1")
         );
     }
 }
@@ -393,7 +393,7 @@ fn a_blank_label_is_refused_where_labels_are_texts_too() {
     );
     assert_eq!(
         message,
-        "column `y`: line 3, row 2 (id `b`), is blank: every row needs a value"
+        "column `y`: line 3 (id `b`) is blank: every row needs a value"
     );
 }
 
@@ -507,7 +507,11 @@ fn answers_that_cannot_be_graded_against_are_the_tasks_fault() {
             "id,y\na,1\na,2\n",
             "row 2, column `id`: the id is repeated",
         ),
-        ("Rmse", "id,y\na,1\n ,2\n", "row 2, column `id`: the id is blank"),
+        (
+            "Rmse",
+            "id,y\na,1\n ,2\n",
+            "line 3, column `id`: the cell is blank",
+        ),
         ("Rmse", "id,y\na,1\nb,\n", "line 3, column `y`: the cell is blank"),
         (
             "Rmse",
@@ -602,7 +606,7 @@ fn the_hidden_rows_follow_from_seed_and_ids_alone() {
     let ids: Vec<String> = (0..10).map(|i| format!("k{i}")).collect();
     let hidden = hidden_ids(holdout(30, 0), &ids);
     // Written down, so that another platform or version that draws other rows is seen.
-    assert_eq!(hidden, ["k1", "k2", "k8"]);
+    assert_eq!(hidden, ["k0", "k3", "k4"]);
     let backwards: Vec<String> = ids.iter().rev().cloned().collect();
     assert_eq!(hidden_ids(holdout(30, 0), &backwards), hidden);
     assert_ne!(hidden_ids(holdout(30, 1), &ids), hidden);

@@ -31,6 +31,9 @@ const STRANGERS: usize = 32;
 const LAYERS: (usize, usize) = (16, 64);
 /// Pause after an accept that failed, for want of file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time between the end of a connection and the loss of what ran on it: whoever ends relay and executor together ends
+/// them within it, and a step that is only interrupted is not recorded as failed.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// Bytes read at once.
 const READ: usize = 32 * 1024;
 
@@ -160,6 +163,8 @@ async fn converse(
         () = close.notified() => "it was closed by the relay".to_owned(),
     };
     tracing::warn!(connection = id, %reason, "the connection to the executor has ended");
+    episode.executor.ends(id);
+    tokio::time::sleep(LAST_WORDS).await;
     episode.executor.gone(id, &reason);
     writer.abort();
 }

@@ -45,6 +45,8 @@ struct Link {
     id: u64,
     send: mpsc::Sender<Vec<u8>>,
     close: Arc<Notify>,
+    /// It has ended, and what ran on it is about to be given up.
+    ended: bool,
 }
 
 /// The request that goes on.
@@ -90,7 +92,7 @@ impl Executor {
 
     /// Whether an executor is connected now.
     pub(super) fn connected(&self) -> bool {
-        self.state().link.is_some()
+        self.state().connected()
     }
 
     /// Takes or refuses a connection by its Hello. One with the resume secret takes the place of the one before it,
@@ -106,7 +108,7 @@ impl Executor {
         match resume {
             Some(secret) if same(secret, state.secrets.resume()) => {}
             Some(_) => return Err("the resume secret is wrong".into()),
-            None if state.link.is_some() => return Err("another executor is connected".into()),
+            None if state.connected() => return Err("another executor is connected".into()),
             None if state.secrets.claimed() => {
                 return Err("another executor worked here before, and this one has no resume secret".into());
             }
@@ -121,6 +123,7 @@ impl Executor {
             id,
             send,
             close: Arc::clone(&close),
+            ended: false,
         });
         self.metrics.executor_connected.set(1);
         Ok(Admitted {
@@ -149,7 +152,16 @@ impl Executor {
         Ok(())
     }
 
-    /// Connection `id` has ended.
+    /// Connection `id` has ended: nothing more is sent on it. What ran on it is given up by [`Executor::gone`].
+    pub(super) fn ends(&self, id: u64) {
+        let mut state = self.state();
+        if let Some(link) = state.link.as_mut().filter(|link| link.id == id) {
+            link.ended = true;
+            self.metrics.executor_connected.set(0);
+        }
+    }
+
+    /// Connection `id` is gone, and with it what ran on it.
     pub(super) fn gone(&self, id: u64, reason: &str) {
         let mut state = self.state();
         if state.is_live(id) {
@@ -188,8 +200,8 @@ impl Executor {
         {
             let mut state = self.state();
             let sent = match &state.link {
-                Some(link) => link.send.try_send(frame).is_ok(),
-                None => false,
+                Some(link) if !link.ended => link.send.try_send(frame).is_ok(),
+                _ => false,
             };
             if !sent {
                 return Ok(Ending::Lost("no executor is connected".into()));
@@ -234,6 +246,10 @@ impl Executor {
 }
 
 impl State {
+    fn connected(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| !link.ended)
+    }
+
     fn is_live(&self, id: u64) -> bool {
         self.link.as_ref().is_some_and(|link| link.id == id)
     }

@@ -38,7 +38,8 @@ mod steps;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -195,8 +196,13 @@ async fn relay(options: &Options) -> Result<(), RelayError> {
         _ = interrupt.recv() => tracing::info!("SIGINT: the relay ends"),
     }
     let journal = episode.journal_file();
-    let synced = tokio::task::spawn_blocking(move || journal.sync_data());
-    if tokio::time::timeout(LAST_SYNC, synced).await.is_err() {
+    let (tell, told) = mpsc::channel();
+    // This thread waits, and with it every task: an executor that is told to end at the same time must not make a failed
+    // step of one that is only interrupted.
+    let syncing = thread::Builder::new().spawn(move || {
+        let _ = tell.send(journal.sync_data());
+    });
+    if syncing.is_err() || told.recv_timeout(LAST_SYNC).is_err() {
         tracing::warn!("the journal is written, but the disk was too slow to sync it in time");
     }
     Ok(())

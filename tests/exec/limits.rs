@@ -34,7 +34,7 @@ fn the_time_limit_ends_a_program_with_all_that_descends_from_it() {
         let marker = marker();
         let mut executor = Executor::started(start, &[]);
         let mut request = execute(1, &stubborn(&marker));
-        request.timeout_ms = 1000;
+        request.timeout_ms = 2500;
         request.grace_ms = 300;
         let outcome = executor.connect().run(&request);
         assert_eq!(
@@ -49,7 +49,7 @@ fn the_time_limit_ends_a_program_with_all_that_descends_from_it() {
         );
         assert_eq!(processes(&marker), [0; 0], "{start:?}");
         let wall = outcome.finished.usage.wall_seconds;
-        assert!((1.2..6.0).contains(&wall), "{wall}");
+        assert!((2.7..12.0).contains(&wall), "{wall}");
     }
 }
 
@@ -57,12 +57,12 @@ fn the_time_limit_ends_a_program_with_all_that_descends_from_it() {
 fn a_program_that_heeds_sigterm_is_not_killed() {
     let code = "import signal, sys, time\ndef end(*_):\n    print('saved', flush=True)\n    sys.exit(0)\nsignal.signal(signal.SIGTERM, end)\ntime.sleep(1000)";
     let mut request = execute(1, code);
-    request.timeout_ms = 800;
+    request.timeout_ms = 2500;
     request.grace_ms = 10_000;
     let outcome = Executor::start().connect().run(&request);
     assert_eq!(outcome.finished.exit, RunExit::TimedOut { killed: false });
     assert_eq!(outcome.stdout(), "saved\n");
-    assert!(outcome.finished.usage.wall_seconds < 8.0);
+    assert!(outcome.finished.usage.wall_seconds < 10.0);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_submission_of_a_program_that_ran_out_of_time_is_not_sent() {
     assert!(outcome.submission.is_empty());
     assert_eq!(
         outcome.finished.submission,
-        mledojo::wire::channel::SubmissionFound::Missing
+        mledojo::wire::channel::SubmissionFound::NotLooked
     );
 }
 
@@ -112,7 +112,7 @@ fn memory_over_the_limit_ends_a_program_with_the_reason() {
     let limit = (300 * 1024 * 1024).to_string();
     let mut executor = Executor::started(Start::Usual, &["--memory", &limit]);
     let mut relay = executor.connect();
-    let hog = "import time\nblocks = []\nfor i in range(100):\n    blocks.append(bytearray(b'x' * (20 * 1024 * 1024)))\n    time.sleep(0.02)\n";
+    let hog = "import time\nblocks = []\nfor i in range(100):\n    blocks.append(b'x' * (20 * 1024 * 1024 + i))\n    time.sleep(0.02)\n";
     let outcome = relay.run(&execute(1, hog));
     let RunExit::Resource { message } = &outcome.finished.exit else {
         panic!("{:?}", outcome.finished)
@@ -122,7 +122,7 @@ fn memory_over_the_limit_ends_a_program_with_the_reason() {
         "{message}"
     );
     // 8 children share 200 MiB with their parent: that is 200 MiB, not 1.8 GiB.
-    let shared = "import os, time\nblock = bytearray(b'x' * (200 * 1024 * 1024))\npids = []\nfor i in range(8):\n    pid = os.fork()\n    if pid == 0:\n        time.sleep(0.6)\n        os._exit(0)\n    pids.append(pid)\nfor pid in pids:\n    os.waitpid(pid, 0)\n";
+    let shared = "import os, time\nblock = b'x' * (200 * 1024 * 1024)\npids = []\nfor i in range(8):\n    pid = os.fork()\n    if pid == 0:\n        time.sleep(0.6)\n        os._exit(0)\n    pids.append(pid)\nfor pid in pids:\n    os.waitpid(pid, 0)\n";
     relay.run(&execute(2, shared)).well();
 }
 
@@ -145,7 +145,7 @@ fn files_in_shared_memory_count_as_memory() {
     relay
         .run(&execute(
             2,
-            "bytearray(b'x' * (120 * 1024 * 1024))\nimport time\ntime.sleep(0.3)",
+            "block = b'x' * (120 * 1024 * 1024)\nimport time\ntime.sleep(0.3)",
         ))
         .well();
 }
@@ -222,8 +222,8 @@ fn a_bomb_of_processes_is_ended() {
     for start in [Start::Usual, Start::Bare] {
         let mut executor = Executor::started(start, &[]);
         let mut relay = executor.connect();
-        // Each process has three children, in sessions of their own; 3^6 in all.
-        let code = "import os, time\nfor depth in range(6):\n    for i in range(3):\n        if os.fork() == 0:\n            os.setsid()\n            break\n    else:\n        break\nopen(f'p{os.getpid()}', 'w')\ntime.sleep(1000)";
+        // Each process has three children, in sessions of their own; 363 in all.
+        let code = "import os, time\nfor depth in range(5):\n    for i in range(3):\n        if os.fork() == 0:\n            os.setsid()\n            break\n    else:\n        break\nopen(f'p{os.getpid()}', 'w')\ntime.sleep(1000)";
         let mut request = execute(1, code);
         request.timeout_ms = 1500;
         request.grace_ms = 50;

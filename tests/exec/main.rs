@@ -17,5 +17,6 @@ mod limits;
 mod programs;
 mod submissions;
 mod support;
+mod systems;
 mod validation;
 mod workspace;

@@ -1,9 +1,12 @@
 //! What a program is given and what comes back.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use mledojo::wire::channel::{FromExec, OutputCaps, RunExit, ToExec};
 use mledojo::wire::frame::Frame;
 
-use super::support::{Event, Executor, Start, execute, marker, processes, run_once};
+use super::support::{Event, Executor, Start, execute, marker, processes, python, run_once};
 
 #[test]
 fn an_exit_code_and_both_streams_come_back() {
@@ -169,16 +172,16 @@ fn the_beginning_and_the_end_of_long_output_are_kept_and_the_log_is_capped() {
 }
 
 #[test]
-fn gigabytes_of_output_do_not_fill_memory() {
+fn endless_output_does_not_fill_memory() {
     let mut executor = Executor::started(Start::Bare, &[]);
     let mut request = execute(
         1,
-        "import os\nblock = b'x' * 1048576\nfor i in range(2048):\n    os.write(1, block)\n",
+        "import os\nblock = b'x' * 1048576\nfor i in range(600):\n    os.write(1, block)\n",
     );
     request.output.log = 1000;
     let mut relay = executor.connect();
     let outcome = relay.run(&request).well();
-    assert_eq!(outcome.finished.stdout.total_bytes, 2048 * 1_048_576);
+    assert_eq!(outcome.finished.stdout.total_bytes, 600 * 1_048_576);
     assert_eq!(outcome.output.len(), 1000);
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", executor.pid().as_raw_nonzero())).unwrap();
@@ -268,11 +271,7 @@ fn a_python_below_a_closed_directory_is_reached_through_the_private_root() {
         return println!("not run: no private root here");
     }
     let workspace = executor.path("workspace");
-    std::fs::set_permissions(
-        executor.dir.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o700),
-    )
-    .unwrap();
+    std::fs::set_permissions(executor.dir.path(), Permissions::from_mode(0o700)).unwrap();
     let outcome = relay
         .run(&execute(
             1,
@@ -280,4 +279,24 @@ fn a_python_below_a_closed_directory_is_reached_through_the_private_root() {
         ))
         .well();
     assert_eq!(outcome.stdout(), format!("{} False True\n", workspace.display()));
+}
+
+#[test]
+fn a_python_out_of_reach_is_said_with_the_way_out_and_nothing_is_run() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("not run: needs root");
+    }
+    let closed = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(closed.path(), Permissions::from_mode(0o700)).unwrap();
+    let hidden = closed.path().join("python3");
+    std::os::unix::fs::symlink(python(Start::Bare), &hidden).unwrap();
+    let mut executor = Executor::started(Start::RootBare, &["--python", hidden.to_str().unwrap()]);
+    let outcome = executor.connect().run(&execute(1, "print(1)"));
+    let RunExit::Sandbox { message } = &outcome.finished.exit else {
+        panic!("{:?}", outcome.finished);
+    };
+    assert!(
+        message.contains("user 20777") && message.contains("another interpreter"),
+        "{message}"
+    );
 }

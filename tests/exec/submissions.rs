@@ -45,7 +45,7 @@ fn an_earlier_submission_is_never_this_ones() {
         "open('submission.csv', 'w').write('id')\nraise SystemExit(1)",
     ));
     assert_eq!(failed.finished.exit, RunExit::Exited { code: 1 });
-    assert_eq!(failed.finished.submission, SubmissionFound::Missing);
+    assert_eq!(failed.finished.submission, SubmissionFound::NotLooked);
     assert!(executor.path("workspace/submission.csv").exists());
     let silent = relay
         .run(&execute(2, "import os\nprint(os.path.exists('submission.csv'))"))

@@ -17,6 +17,7 @@ use mledojo::wire::channel::{
 };
 use mledojo::wire::frame::{Decoder, Frame};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// Longest wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,6 +94,7 @@ pub struct Executor {
     listener: UnixListener,
     process: Child,
     args: Vec<String>,
+    lacking: &'static [(i64, i32)],
 }
 
 impl Executor {
@@ -102,6 +104,11 @@ impl Executor {
     }
 
     pub fn started(start: Start, more: &[&str]) -> Self {
+        Self::started_on(start, more, &[])
+    }
+
+    /// Starts one on a system that lacks some system calls: each with the error that it answers.
+    pub fn started_on(start: Start, more: &[&str], lacking: &'static [(i64, i32)]) -> Self {
         let dir = open_tempdir();
         for name in ["public", "private", "workspace", "state", "scratch", "socket"] {
             fs::create_dir(dir.path().join(name)).unwrap();
@@ -117,7 +124,9 @@ impl Executor {
             args.extend([format!("--{name}"), dir.path().join(name).display().to_string()]);
         }
         args.extend(["--socket".into(), socket.display().to_string()]);
-        args.extend(["--python".into(), python(start).display().to_string()]);
+        if !more.contains(&"--python") {
+            args.extend(["--python".into(), python(start).display().to_string()]);
+        }
         if geteuid().is_root() && matches!(start, Start::Usual | Start::RootBare) {
             args.extend(["--user".into(), format!("{CODE_USER}:{CODE_USER}")]);
         }
@@ -130,19 +139,20 @@ impl Executor {
                 std::os::unix::fs::chown(dir.path().join(name), Some(CODE_USER), Some(CODE_USER)).unwrap();
             }
         }
-        let process = spawn(start, &args);
+        let process = spawn(start, &args, lacking);
         Self {
             dir,
             start,
             listener,
             process,
             args,
+            lacking,
         }
     }
 
     /// Starts the executor anew, as a supervisor would after its end.
     pub fn restart(&mut self) {
-        self.process = spawn(self.start, &self.args);
+        self.process = spawn(self.start, &self.args, self.lacking);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -186,6 +196,11 @@ impl Executor {
         Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap()
     }
 
+    /// Ends the executor's standard input.
+    pub fn end_input(&mut self) {
+        self.process.stdin.take();
+    }
+
     /// Waits for the executor's end and gives its exit code.
     pub fn ended(&mut self) -> Option<i32> {
         until("the executor ends", || self.process.try_wait().unwrap()).code()
@@ -199,13 +214,25 @@ impl Drop for Executor {
     }
 }
 
-fn spawn(start: Start, args: &[String]) -> Child {
+fn spawn(start: Start, args: &[String], lacking: &'static [(i64, i32)]) -> Child {
     let mut command = Command::new(dojo());
-    command.args(args).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::piped());
     if geteuid().is_root() && matches!(start, Start::Ordinary | Start::Bare) {
         command.uid(CODE_USER).gid(CODE_USER);
     }
-    command.spawn().unwrap()
+    // A filter holds for the thread that puts it on and for all that descends from it.
+    std::thread::spawn(move || {
+        for (call, errno) in lacking {
+            let refuse = SeccompAction::Errno(errno.unsigned_abs());
+            let arch = std::env::consts::ARCH.try_into().unwrap();
+            let rules = [(*call, Vec::new())].into();
+            let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).unwrap();
+            apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+        }
+        command.spawn().unwrap()
+    })
+    .join()
+    .unwrap()
 }
 
 /// What the executor sends.

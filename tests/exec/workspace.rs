@@ -16,7 +16,7 @@ os.symlink("nowhere", "dangling")
 os.mkfifo("fifo")
 os.makedirs("closed/inner")
 os.chmod("closed", 0)
-for i in range(2000):
+for i in range(1000):
     os.mkdir("deep")
     os.chdir("deep")
 os.chdir(os.environ["DOJO_WORKSPACE"])

@@ -228,8 +228,8 @@ fn foreign_families(network: NetworkMode) -> Vec<Compiled<SeccompCondition>> {
         .collect()
 }
 
-/// Refuses a priority of another process, and of all processes of a group or user: `user_scope` is the number of the
-/// first such scope.
+/// Refuses to set the priority of another process, and of all processes of a group or user: `group_scope` is the number
+/// of the first such scope.
 fn on_own_process(group_scope: u64) -> Compiled<Vec<SeccompRule>> {
     Ok(vec![
         rule(vec![argument(1, SeccompCmpOp::Ne, 0)])?,
@@ -239,8 +239,9 @@ fn on_own_process(group_scope: u64) -> Compiled<Vec<SeccompRule>> {
 
 /// Typing into a terminal.
 fn terminal_input() -> Compiled<Vec<SeccompRule>> {
+    const TIOCSTI: u64 = 0x5412;
     const TIOCLINUX: u64 = 0x541c;
-    [libc::TIOCSTI, TIOCLINUX]
+    [TIOCSTI, TIOCLINUX]
         .into_iter()
         .map(|request| rule(vec![argument(1, SeccompCmpOp::Eq, request)]))
         .collect()

@@ -142,6 +142,13 @@ fn entry(options: &Options) -> Result<ExitCode, String> {
             options.public
         ));
     }
+    for path in options.read_paths.iter().chain(&options.devices) {
+        if !path.exists() {
+            return Err(format!(
+                "there is nothing at {path:?}, which executed code is to reach"
+            ));
+        }
+    }
     python::inspect(&options.python, &data(options))?;
     if let Some((uid, gid)) = options.user.filter(|_| root) {
         for dir in [&options.workspace, &options.state, &options.scratch] {

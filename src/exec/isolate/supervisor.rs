@@ -11,7 +11,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// Runs the whole start and reports how it went; nothing is left of it.
 pub(super) fn trial(command: &mut Command) -> Result<ExitCode, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(cannot_start)?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot start the first process: {error}"))?;
     if output.status.success() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -30,7 +33,10 @@ pub(super) fn run(command: &mut Command, watch_stdin: bool) -> Result<ExitCode, 
     mask.thread_block().map_err(cannot_wait)?;
     let signals =
         SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(cannot_wait)?;
-    let mut child = command.stdin(Stdio::piped()).spawn().map_err(cannot_start)?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start the first process: {error}"))?;
     let _held_open = child.stdin.take();
     wait(&mut child, &signals, watch_stdin).map_err(cannot_wait)
 }
@@ -71,7 +77,7 @@ fn wait(child: &mut Child, signals: &SignalFd, watch_stdin: bool) -> io::Result<
         }
         if ready.get(2) == Some(&true) {
             let mut buffer = [0; 64];
-            input_is_open = rustix::io::read(&stdin, &mut buffer).is_ok_and(|count| count > 0);
+            input_is_open = rustix::io::read(stdin, &mut buffer).is_ok_and(|count| count > 0);
             end |= !input_is_open;
         }
         if end {
@@ -79,10 +85,6 @@ fn wait(child: &mut Child, signals: &SignalFd, watch_stdin: bool) -> io::Result<
             let _ = kill_process(pid, Signal::TERM);
         }
     }
-}
-
-fn cannot_start(error: io::Error) -> String {
-    format!("cannot start the first process: {error}")
 }
 
 fn cannot_wait<E: Into<io::Error>>(error: E) -> String {
