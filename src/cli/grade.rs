@@ -2,8 +2,8 @@
 
 mod file;
 mod report;
-mod task;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,24 +15,29 @@ use self::report::Report;
 use crate::api::Task;
 use crate::api::evaluation::EvaluationSpec;
 use crate::grade::{Boards, GradeError, Grader, max_bytes};
+use crate::local::grading::{self, Options};
+use crate::local::runner::RunError;
 
 /// Arguments of `dojo grade`.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("graded").required(true).args(["submission", "score"]))]
 #[command(after_help = "Exit code: 0 valid, 1 invalid submission or broken task, 2 wrong usage.")]
 pub struct Args {
-    /// Task: a YAML file, or a directory of YAML files; #NAME picks one of several Tasks
+    /// Task: a YAML file, or a directory as `dojo run` takes it; #NAME picks one of several Tasks
     #[arg(long, value_name = "FILE|DIR[#NAME]")]
     task: String,
-    /// Directory of the private data: answers and leaderboards
+    /// Directory with answers and leaderboards [default: the data of the Task, prepared if they are not there yet]
     #[arg(long, value_name = "DIR")]
-    private: PathBuf,
+    private: Option<PathBuf>,
     /// Submission to grade, a CSV file
     #[arg(long, value_name = "FILE")]
     submission: Option<PathBuf>,
     /// Score to place in place of a submission, such as 0.97 or -1.5
     #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = finite)]
     score: Option<f64>,
+    /// Python interpreter to prepare data with
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    python: OsString,
     /// Form of the report
     #[arg(short, long, value_enum, default_value_t = Form::Table)]
     output: Form,
@@ -54,25 +59,16 @@ fn finite(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Why there is no report.
-enum Failure {
-    /// The call is wrong: exit code 2.
-    Usage(String),
-    /// Task or private data are broken: exit code 1.
-    Broken(String),
-}
+/// Why there is no report: the exit code, and what to print.
+struct Failure(u8, String);
 
 /// Runs `dojo grade`.
 pub fn main(args: Args) -> ExitCode {
     let report = match run(&args) {
         Ok(report) => report,
-        Err(Failure::Usage(message)) => {
+        Err(Failure(code, message)) => {
             eprintln!("dojo grade: {message}");
-            return ExitCode::from(2);
-        }
-        Err(Failure::Broken(message)) => {
-            eprintln!("dojo grade: {message}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(code);
         }
     };
     let text = match args.output {
@@ -96,7 +92,7 @@ fn run(args: &Args) -> Result<Report, Failure> {
     let path = match (args.score, &args.submission) {
         (Some(score), _) => return Ok(Report::of_score(name, spec, boards.standing(score))),
         (None, Some(path)) => path,
-        (None, None) => return Err(Failure::Usage("give --submission or --score".into())),
+        (None, None) => return Err(Failure(2, "give --submission or --score".into())),
     };
     let answers = read(&private.join(&spec.answers), "answers")?;
     let grader = Grader::new(spec, &answers, boards).map_err(broken)?;
@@ -110,12 +106,33 @@ fn run(args: &Args) -> Result<Report, Failure> {
 
 /// Finds the Task and its private data.
 fn locate(args: &Args) -> Result<(Task, PathBuf), Failure> {
-    let task = task::find(&args.task).map_err(Failure::Usage)?;
-    if !args.private.is_dir() {
-        let private = args.private.display();
-        return Err(Failure::Usage(format!("--private {private} is not a directory")));
+    let (path, name) = split(&args.task);
+    let dojo =
+        std::env::current_exe().map_err(|error| Failure(1, format!("cannot find this program: {error}")))?;
+    let options = Options {
+        path: path.to_owned(),
+        name: name.map(str::to_owned),
+        private: args.private.clone(),
+        python: args.python.clone(),
+        cache: super::cache().map_err(|message| Failure(1, message))?,
+        dojo,
+    };
+    grading::locate(&options).map_err(|error| {
+        if let RunError::Documents(problems) = &error {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+        }
+        Failure(error.exit_code(), error.to_string())
+    })
+}
+
+/// Path and name. A path that exists may have a `#` of its own.
+fn split(selector: &str) -> (&Path, Option<&str>) {
+    match selector.rsplit_once('#') {
+        Some((path, name)) if !Path::new(selector).exists() => (Path::new(path), Some(name)),
+        _ => (Path::new(selector), None),
     }
-    Ok((task, args.private.clone()))
 }
 
 fn board_files(spec: &EvaluationSpec, private: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
@@ -129,10 +146,9 @@ fn board_files(spec: &EvaluationSpec, private: &Path) -> Result<Vec<(String, Vec
 }
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
-    fs::read(path)
-        .map_err(|error| Failure::Broken(format!("{what}: cannot read {}: {error}", path.display())))
+    fs::read(path).map_err(|error| Failure(1, format!("{what}: cannot read {}: {error}", path.display())))
 }
 
 fn broken(error: GradeError) -> Failure {
-    Failure::Broken(error.to_string())
+    Failure(1, error.to_string())
 }

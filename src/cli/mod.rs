@@ -84,3 +84,17 @@ fn log() {
         Err(_) => crate::telemetry::init(json),
     }
 }
+
+/// Root of the cache, absolute: children have other working directories.
+fn cache() -> Result<std::path::PathBuf, String> {
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(std::path::PathBuf::from)
+    };
+    let root = var("DOJO_CACHE")
+        .or_else(|| var("XDG_CACHE_HOME").map(|dir| dir.join("mle-dojo")))
+        .or_else(|| var("HOME").map(|home| home.join(".cache/mle-dojo")))
+        .ok_or("there is no place for the cache: set DOJO_CACHE, XDG_CACHE_HOME or HOME")?;
+    std::path::absolute(&root).map_err(|error| format!("cannot use {}: {error}", root.display()))
+}

@@ -61,7 +61,7 @@ pub fn main(args: Args) -> ExitCode {
         python,
         output,
     } = args;
-    let options = cache().and_then(|cache| {
+    let options = super::cache().and_then(|cache| {
         let dojo = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
         Ok(Options {
             paths,
@@ -127,18 +127,4 @@ fn print(report: &Report, output: Output) -> io::Result<()> {
         eprintln!("{farewell}");
     }
     Ok(())
-}
-
-/// Root of the cache, absolute: children have other working directories.
-fn cache() -> Result<PathBuf, String> {
-    let var = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let root = var("DOJO_CACHE")
-        .or_else(|| var("XDG_CACHE_HOME").map(|dir| dir.join("mle-dojo")))
-        .or_else(|| var("HOME").map(|home| home.join(".cache/mle-dojo")))
-        .ok_or("there is no place for the cache: set DOJO_CACHE, XDG_CACHE_HOME or HOME")?;
-    std::path::absolute(&root).map_err(|error| format!("cannot use {}: {error}", root.display()))
 }

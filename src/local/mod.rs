@@ -12,6 +12,7 @@ mod cache;
 mod data;
 mod digest;
 mod episode;
+pub mod grading;
 mod keeper;
 mod layout;
 pub mod lifeline;

@@ -50,7 +50,7 @@ pub async fn play(shared: &Shared, number: usize, decision: Decision, configurat
         Decision::Continue { previous, attempt } => (previous, attempt, false),
         Decision::Anew { attempt } => (None, attempt, true),
     };
-    let dir = shared.workshop.run.episode(&episode.metadata);
+    let dir = shared.run.episode(&episode.metadata);
     let Some(task) = shared.checked.task_of(episode).map(|task| &task.resource) else {
         // Validation has seen to it that there is one.
         return Play {

@@ -5,11 +5,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::layout::{RunDir, make};
@@ -24,6 +23,7 @@ use super::report::Report;
 use super::resume::{Configuration, Decision, Existing, decide};
 use super::seats::Seats;
 use super::signals::Stop;
+use super::unready::Unready;
 use super::workshop::Workshop;
 use crate::api::{Episode, FileSource, Task};
 use crate::plan::{Checked, Problem, Sourced, name_of, namespace_of, validate};
@@ -69,6 +69,15 @@ pub enum RunError {
         /// The directory.
         out: String,
     },
+    /// There is no such Task, or no such data.
+    #[error("{0}")]
+    NoTask(String),
+    /// The data of a Task cannot be made.
+    #[error("{}: {}{}", .0.reason, .0.message, .0.log.as_ref().map_or_else(String::new, |log| format!("\nlog: {}", log.display())))]
+    Unready(Unready),
+    /// The user stopped it.
+    #[error("stopped")]
+    Interrupted,
     /// There is no Python.
     #[error(transparent)]
     Python(#[from] PythonError),
@@ -83,16 +92,18 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Exit code: 2 for what the user wrote, else 1.
+    /// Exit code: 2 for what the user wrote, 130 after an interrupt, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Documents(_) | Self::Conflicts(_) | Self::NoEpisode(_) => 2,
-            Self::Busy { .. } | Self::Python(_) | Self::Machine { .. } => 1,
+            Self::Documents(_) | Self::Conflicts(_) | Self::NoEpisode(_) | Self::NoTask(_) => 2,
+            Self::Interrupted => 130,
+            Self::Busy { .. } | Self::Python(_) | Self::Machine { .. } | Self::Unready(_) => 1,
         }
     }
 }
 
-fn machine(doing: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
+/// Names what the machine did not do.
+pub(super) fn machine(doing: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
     let doing = doing.into();
     move |error| RunError::Machine { doing, error }
 }
@@ -104,6 +115,8 @@ pub struct Shared {
     pub checked: Checked,
     /// Environments and data.
     pub workshop: Workshop,
+    /// Directory of the run.
+    pub run: RunDir,
     /// Places for episodes.
     pub seats: Seats,
     /// Directory for sockets, whose paths must be short.
@@ -153,11 +166,15 @@ impl Drop for SocketDir {
 /// Runs all episodes. Comes back when each has ended, or when the run was interrupted and everything is stopped.
 pub fn run(options: &Options) -> Result<Report, RunError> {
     // A single thread: whoever starts a process here stays alive as long as the run.
+    runtime()?.block_on(run_all(options))
+}
+
+/// The runtime of everything that the runner does.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, RunError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(machine("start the runtime"))?
-        .block_on(run_all(options))
+        .map_err(machine("start the runtime"))
 }
 
 async fn run_all(options: &Options) -> Result<Report, RunError> {
@@ -190,17 +207,16 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
         .map(|episode| name_of(&episode.resource))
         .collect();
     let shared = Arc::new(Shared {
-        workshop: Workshop {
-            dojo: options.dojo.clone(),
+        workshop: Workshop::new(
+            options.dojo.clone(),
             cache,
             python,
-            uv: uv().await,
-            run,
-            stop: stop.clone(),
-            progress: Progress::new(names.iter().copied()),
-            places: Semaphore::new(cpus),
-            cells: Mutex::default(),
-        },
+            run.own(),
+            stop.clone(),
+            Progress::new(names.iter().copied()),
+        )
+        .await?,
+        run,
         seats: Seats::new(options.parallel, cpus, machine::memory()),
         sockets: SocketDir::create().map_err(machine("create a directory in /tmp"))?,
         is_root,
@@ -239,7 +255,7 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
 }
 
 /// The cache by its real path: executed code sees nothing of the way there.
-fn real_cache(cache: &Path) -> Result<PathBuf, RunError> {
+pub(super) fn real_cache(cache: &Path) -> Result<PathBuf, RunError> {
     fs::create_dir_all(cache)
         .and_then(|()| fs::canonicalize(cache))
         .map_err(machine(format!("use the cache {}", cache.display())))
@@ -310,15 +326,4 @@ fn configuration(checked: &Checked, task: &Task, episode: &Episode) -> serde_jso
         }
     }
     Configuration::new(task, episode, files)
-}
-
-/// `uv`, if it is installed.
-async fn uv() -> Option<PathBuf> {
-    let found = tokio::process::Command::new("uv")
-        .arg("--version")
-        .stdin(std::process::Stdio::null())
-        .output()
-        .await
-        .is_ok_and(|output| output.status.success());
-    found.then(|| PathBuf::from("uv"))
 }

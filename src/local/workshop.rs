@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::data::{self, Data, Source};
-use super::layout::RunDir;
+use super::machine::cpus;
 use super::progress::Progress;
 use super::python::Python;
+use super::runner::{RunError, machine};
 use super::signals::Stop;
 use super::unready::{NotDone, Unready};
 use super::venv::{self, Environment};
@@ -38,20 +39,43 @@ pub struct Workshop {
     /// The interpreter that environments are made from.
     pub python: Python,
     /// `uv`, where it is installed.
-    pub uv: Option<PathBuf>,
-    /// The run's directory, for logs.
-    pub run: RunDir,
+    uv: Option<PathBuf>,
+    /// Directory for the logs of preparations.
+    pub logs: PathBuf,
     /// Whether to stop.
     pub stop: Stop,
     /// Where progress is shown.
     pub progress: Progress,
     /// How many preparations may go on at once.
-    pub places: Semaphore,
+    places: Semaphore,
     /// By namespace and name of the Task.
-    pub cells: Mutex<BTreeMap<(String, String), Cell>>,
+    cells: Mutex<BTreeMap<(String, String), Cell>>,
 }
 
 impl Workshop {
+    /// One with nothing made yet. Makes the directory of the logs.
+    pub async fn new(
+        dojo: PathBuf,
+        cache: PathBuf,
+        python: Python,
+        logs: PathBuf,
+        stop: Stop,
+        progress: Progress,
+    ) -> Result<Self, RunError> {
+        std::fs::create_dir_all(&logs).map_err(machine(format!("create {}", logs.display())))?;
+        Ok(Self {
+            dojo,
+            cache,
+            python,
+            uv: uv().await,
+            logs,
+            stop,
+            progress,
+            places: Semaphore::new(cpus()),
+            cells: Mutex::default(),
+        })
+    }
+
     /// The task with everything that its episodes need. Whoever asks first has it made.
     pub async fn ready(&self, checked: &Checked, task: &Task) -> Result<Ready, NotDone> {
         let key = (namespace_of(task).to_owned(), name_of(task).to_owned());
@@ -71,7 +95,7 @@ impl Workshop {
         }
         let name = name_of(task);
         let line = self.progress.line(name);
-        let logs = self.run.own();
+        let logs = self.logs.clone();
         let maker = venv::Maker {
             dojo: self.dojo.clone(),
             cache: self.cache.clone(),
@@ -172,4 +196,15 @@ fn volume(
         .map(|(key, text)| (key.clone(), text.clone().into_bytes()))
         .chain(binaries.map(|(key, bytes)| (key.clone(), bytes.0.clone())))
         .collect())
+}
+
+/// `uv`, if it is installed.
+async fn uv() -> Option<PathBuf> {
+    let found = tokio::process::Command::new("uv")
+        .arg("--version")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .is_ok_and(|output| output.status.success());
+    found.then(|| PathBuf::from("uv"))
 }
