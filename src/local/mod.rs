@@ -30,6 +30,7 @@ mod resume;
 pub mod runner;
 mod seats;
 mod signals;
+mod sockets;
 mod unready;
 mod venv;
 mod workshop;

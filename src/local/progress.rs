@@ -71,16 +71,6 @@ fn style() -> ProgressStyle {
 }
 
 impl Line {
-    /// One that nobody sees.
-    #[cfg(test)]
-    pub fn hidden() -> Self {
-        Self {
-            name: String::new(),
-            bar: Some(ProgressBar::hidden()),
-            said: Arc::default(),
-        }
-    }
-
     /// Says where it stands.
     pub fn say(&self, text: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

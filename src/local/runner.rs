@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-use super::layout::{RunDir, make};
+use super::layout::RunDir;
 use super::lock::{Lock, try_lock};
 use super::machine;
 use super::play::{Play, play};
@@ -23,6 +23,7 @@ use super::report::Report;
 use super::resume::{Configuration, Decision, Existing, decide};
 use super::seats::Seats;
 use super::signals::Stop;
+use super::sockets::SocketDir;
 use super::unready::Unready;
 use super::workshop::Workshop;
 use crate::api::{Episode, FileSource, Task};
@@ -129,40 +130,6 @@ pub struct Shared {
     pub host: String,
 }
 
-/// A directory for sockets that goes when it is dropped.
-#[derive(Debug)]
-pub struct SocketDir(PathBuf);
-
-impl SocketDir {
-    fn create() -> io::Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-        // The path of a socket has 108 bytes, which leaves no room for $TMPDIR.
-        let dir = Path::new("/tmp").join(format!("dojo-{}", super::layout::hex(&random)));
-        fs::DirBuilder::new().create(&dir)?;
-        let made = Self(dir);
-        fs::set_permissions(
-            &made.0,
-            <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o711),
-        )?;
-        Ok(made)
-    }
-
-    /// The socket of the episode with this number.
-    pub fn socket(&self, number: usize) -> io::Result<PathBuf> {
-        let dir = self.0.join(number.to_string());
-        make(&dir, 0o711)?;
-        Ok(dir.join("exec.sock"))
-    }
-}
-
-impl Drop for SocketDir {
-    fn drop(&mut self) {
-        // A leftover in /tmp does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Runs all episodes. Comes back when each has ended, or when the run was interrupted and everything is stopped.
 pub fn run(options: &Options) -> Result<Report, RunError> {
     // A single thread: whoever starts a process here stays alive as long as the run.
@@ -218,7 +185,7 @@ async fn run_all(options: &Options) -> Result<Report, RunError> {
         .await?,
         run,
         seats: Seats::new(options.parallel, cpus, machine::memory()),
-        sockets: SocketDir::create().map_err(machine("create a directory in /tmp"))?,
+        sockets: SocketDir::create(Path::new("/tmp")).map_err(machine("create a directory in /tmp"))?,
         is_root,
         hardware: machine::hardware(),
         host: machine::host_name(),
