@@ -34,19 +34,9 @@ pub struct RelayConfig {
 }
 
 impl RelayConfig {
-    /// What a step's reward is.
-    pub fn step_reward(&self) -> StepReward {
-        self.evaluation.step_reward
-    }
-
     /// What the episode's reward is.
     pub fn episode_reward(&self) -> EpisodeReward {
         self.evaluation.reward
-    }
-
-    /// What the agent is told.
-    pub fn feedback(&self) -> Feedback {
-        self.evaluation.feedback
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Option<Container> 
         env: Some(vec![
             variable("HOME", paths::PREPARE_HOME),
             variable("TMPDIR", paths::PREPARE_HOME),
+            // The order of sets of text, so that the same code comes to the same data, here and on one machine.
+            variable("PYTHONHASHSEED", "0"),
             no_gpu(),
         ]),
         working_dir: Some(paths::PREPARE_HOME.into()),
