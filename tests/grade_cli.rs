@@ -150,6 +150,8 @@ fn a_score_is_placed_without_a_submission_negative_ones_included() {
             "{args:?}"
         );
     }
+    let table = text(&place.grade(&["--score=-2.5e300"]).stdout);
+    assert!(table.contains("score             -2.5e300\n"), "{table}");
     let output = place.grade(&["--score=0.05"]);
     assert!(
         text(&output.stdout).contains("medal             Gold\n"),

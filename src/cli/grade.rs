@@ -62,9 +62,16 @@ enum Failure {
     Broken(String),
 }
 
+impl From<GradeError> for Failure {
+    fn from(error: GradeError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
 /// Runs `dojo grade`.
 pub fn main(args: Args) -> ExitCode {
-    let report = match run(&args) {
+    let form = args.output;
+    let report = match run(args) {
         Ok(report) => report,
         Err(Failure::Usage(message)) => {
             eprintln!("dojo grade: {message}");
@@ -75,7 +82,7 @@ pub fn main(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let text = match args.output {
+    let text = match form {
         Form::Table => report.table(),
         Form::Json => report.json(),
     };
@@ -88,23 +95,23 @@ pub fn main(args: Args) -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<Report, Failure> {
-    let (task, private) = locate(args)?;
+fn run(args: Args) -> Result<Report, Failure> {
+    let (task, private) = locate(&args)?;
     let spec = &task.spec.evaluation;
-    let boards = Boards::read(spec, &board_files(spec, &private)?).map_err(broken)?;
+    let boards = Boards::read(spec, &board_files(spec, &private)?)?;
     let name = task.metadata.name.as_deref().unwrap_or_default();
-    let path = match (args.score, &args.submission) {
+    let path = match (args.score, args.submission) {
         (Some(score), _) => return Ok(Report::of_score(name, spec, boards.standing(score))),
         (None, Some(path)) => path,
         (None, None) => return Err(Failure::Usage("give --submission or --score".into())),
     };
     let answers = read(&private.join(&spec.answers), "answers")?;
-    let grader = Grader::new(spec, &answers, boards).map_err(broken)?;
-    let grade = file::read(path, max_bytes(&spec.submission)).and_then(|bytes| grader.grade(&bytes));
+    let grader = Grader::new(spec, &answers, boards)?;
+    let grade = file::read(&path, max_bytes(&spec.submission)).and_then(|bytes| grader.grade(&bytes));
     match grade {
         Ok(grade) => Ok(Report::of_submission(name, spec, grade)),
         Err(GradeError::Invalid(reason)) => Ok(Report::of_refusal(name, spec, reason)),
-        Err(error) => Err(broken(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -131,8 +138,4 @@ fn board_files(spec: &EvaluationSpec, private: &Path) -> Result<Vec<(String, Vec
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     fs::read(path)
         .map_err(|error| Failure::Broken(format!("{what}: cannot read {}: {error}", path.display())))
-}
-
-fn broken(error: GradeError) -> Failure {
-    Failure::Broken(error.to_string())
 }

@@ -20,12 +20,16 @@ mod answers;
 mod boards;
 mod csv;
 mod decimal;
+mod draft;
+mod faults;
 mod grader;
+mod header;
 mod holdout;
 mod ids;
 mod metric;
 mod rank;
 mod submission;
+mod texts;
 mod value;
 
 #[cfg(test)]
