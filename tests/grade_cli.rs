@@ -202,6 +202,8 @@ fn only_a_regular_file_of_the_right_size_is_read() {
     symlink(at("nowhere"), at("dangling")).unwrap();
     let _socket = UnixListener::bind(at("socket")).unwrap();
     fs::write(at("large"), vec![b'x'; 1001]).unwrap();
+    let sparse = fs::File::create(at("sparse")).unwrap();
+    sparse.set_len(5_000_000_000).unwrap();
     fs::write(at("empty"), "").unwrap();
     for (name, expected) in [
         ("missing", "missing does not exist"),
@@ -228,6 +230,7 @@ fn only_a_regular_file_of_the_right_size_is_read() {
             "/dev/zero is a device: a submission must be a regular file",
         ),
         ("large", "large has 1001 bytes, at most 1000 are accepted"),
+        ("sparse", "sparse has 5000000000 bytes, at most 1000 are accepted"),
         ("empty", "the file is empty"),
     ] {
         let (report, code) = place.json(&["--submission", name]);

@@ -148,3 +148,26 @@ fn hash(text: &str) -> u64 {
 fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::csv::Table;
+    use super::*;
+
+    #[test]
+    fn texts_whose_hashes_look_alike_are_told_apart() {
+        // As if the tags of both were the same: `b` comes upon `a` first.
+        let hash = hash("b");
+        let mut texts = Texts::default();
+        ["a", "b"].iter().for_each(|text| texts.push(text));
+        let mut slots = vec![(0, NONE); 4];
+        slots[hash as usize & 3] = (tag(hash), 0);
+        slots[(hash as usize + 1) & 3] = (tag(hash), 1);
+        let index = TextIndex { texts, slots };
+        let table = Table::open(b"id\nb\n").unwrap();
+        let mut rows = table.rows();
+        rows.next().unwrap();
+        assert_eq!(index.rows(&[rows.field().unwrap()]), [1]);
+        assert_eq!(index.row("b"), 1);
+    }
+}
