@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::evaluation::{EpisodeReward, EvaluationSpec};
-use crate::api::{Domain, Feedback, NetworkMode, StepReward};
+use crate::api::{Domain, NetworkMode};
 
 /// Largest program text that a step may carry: 1 MiB.
 pub const MAX_CODE_BYTES: usize = 1024 * 1024;
