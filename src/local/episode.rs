@@ -28,8 +28,6 @@ const TICK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time for relay and executor to be ready.
 const START_TIME: Duration = Duration::from_secs(120);
-/// Time after which a relay that listens counts as ready without a word of sandbox layers: there may be none.
-const LAYERLESS: Duration = Duration::from_secs(5);
 /// Time that an agent has for its end after a budget is spent; `dojo agent` needs less.
 const OVERTIME: Duration = Duration::from_secs(60);
 /// Time that each process has for its end after SIGTERM.
@@ -199,7 +197,7 @@ impl Processes {
                         see(Sight::Result(Box::new(result.clone())));
                         last = Some(result);
                     }
-                    if self.agent.is_none() && is_ready(job, last.as_ref(), began) {
+                    if self.agent.is_none() && is_ready(job, last.as_ref()) {
                         see(Sight::Running);
                         match Role::start(&agent_of(job), &self.agent_log) {
                             Ok(agent) => self.agent = Some(agent),
@@ -238,10 +236,10 @@ async fn ended(agent: &mut Option<Role>) -> i32 {
     }
 }
 
-/// The relay listens and the executor has told it the layers of the sandbox.
-fn is_ready(job: &Job, result: Option<&EpisodeResult>, began: Instant) -> bool {
-    let connected = result.is_some_and(|result| !result.layers.is_empty() || began.elapsed() > LAYERLESS);
-    connected && job.dir.connection().exists()
+/// The relay listens and an executor has connected: an agent without one would come to a reward of 0 that is no
+/// measurement.
+fn is_ready(job: &Job, result: Option<&EpisodeResult>) -> bool {
+    result.is_some_and(|result| result.executor) && job.dir.connection().exists()
 }
 
 fn relay_of(job: &Job) -> Invocation {
