@@ -222,7 +222,7 @@ async fn prepare(
         .await
         .doing(|| format!("run {}", what.program.display()))?;
     // An author's prepare may have removed `raw` itself.
-    super::cache::remove(&raw).doing(|| format!("remove {}", raw.display()))?;
+    super::removal::remove(&raw).doing(|| format!("remove {}", raw.display()))?;
     match ran {
         Ran::Well => Ok(()),
         Ran::Stopped => Err(NotDone::Stopped),

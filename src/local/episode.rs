@@ -12,6 +12,7 @@ use super::data::Data;
 use super::keeper::{GaveUp, Keeper};
 use super::layout::EpisodeDir;
 use super::lock::open_log;
+use super::machine::privately;
 use super::process::{Invocation, Role};
 use super::record::read_result;
 use super::refusal::{self, SANDBOX_REFUSED};
@@ -157,7 +158,7 @@ impl Processes {
         let config = dir.relay_config();
         serde_json::to_vec_pretty(&job.relay)
             .map_err(io::Error::other)
-            .and_then(|bytes| fs::write(&config, bytes))
+            .and_then(|bytes| privately(|| fs::write(&config, bytes)))
             .doing(|| format!("write {}", config.display()))?;
         Ok(Self {
             relay: Keeper::new("the relay", relay_of(job), relay, relay_path, RELAY_LAST_WORDS),
