@@ -161,7 +161,7 @@ impl Processes {
             .and_then(|bytes| privately(|| fs::write(&config, bytes)))
             .doing(|| format!("write {}", config.display()))?;
         Ok(Self {
-            relay: Keeper::new("the relay", relay_of(job), relay, relay_path, RELAY_LAST_WORDS),
+            relay: Keeper::new("the relay", relay_of(job), relay, relay_path, RELAY_LAST_WORDS).secretive(),
             exec: Keeper::new("the executor", exec_of(job), exec, exec_path, EXEC_LAST_WORDS),
             agent: None,
             agent_log,
@@ -198,7 +198,7 @@ impl Processes {
                         see(Sight::Result(Box::new(result.clone())));
                         last = Some(result);
                     }
-                    if self.agent.is_none() && is_ready(job, last.as_ref()) {
+                    if self.agent.is_none() && is_ready(&job.dir, last.as_ref()) {
                         see(Sight::Running);
                         match Role::start(&agent_of(job), &self.agent_log) {
                             Ok(agent) => self.agent = Some(agent),
@@ -239,8 +239,8 @@ async fn ended(agent: &mut Option<Role>) -> i32 {
 
 /// The relay listens and an executor has connected: an agent without one would come to a reward of 0 that is no
 /// measurement.
-fn is_ready(job: &Job, result: Option<&EpisodeResult>) -> bool {
-    result.is_some_and(|result| result.executor) && job.dir.connection().exists()
+fn is_ready(dir: &EpisodeDir, result: Option<&EpisodeResult>) -> bool {
+    result.is_some_and(|result| result.executor) && dir.connection().exists()
 }
 
 fn relay_of(job: &Job) -> Invocation {
@@ -379,5 +379,36 @@ fn remove_file(path: &std::path::Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+    use crate::local::layout::RunDir;
+
+    #[test]
+    fn no_agent_starts_before_an_executor_has_connected_whatever_its_layers() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(root.path()).unwrap();
+        let dir = run.episode(&ObjectMeta {
+            name: Some("e".into()),
+            ..ObjectMeta::default()
+        });
+        dir.create(false).unwrap();
+        let mut result: EpisodeResult = serde_json::from_value(serde_json::json!({
+            "sequence": 0, "steps": 0, "stepLimit": 1, "reward": 0.0, "basis": "Score", "validSubmission": false,
+            "wallSeconds": 0.0, "executionSeconds": 0.0, "cpuSeconds": 0.0, "peakMemoryBytes": 0,
+            "trajectorySha256": "", "trajectoryBytes": 0,
+        }))
+        .unwrap();
+        fs::write(dir.connection(), "{}").unwrap();
+        assert!(!is_ready(&dir, None) && !is_ready(&dir, Some(&result)));
+        result.executor = true;
+        assert!(result.layers.is_empty() && is_ready(&dir, Some(&result)));
+        fs::remove_file(dir.connection()).unwrap();
+        assert!(!is_ready(&dir, Some(&result)));
     }
 }

@@ -218,7 +218,11 @@ mod tests {
         assert_eq!((first.id, second.id), (7, 8));
         let refused = take_of(&[7, 8], locks.path()).unwrap_err();
         assert_eq!(refused.reason, "NoFreeUser");
-        assert!(refused.message.contains("all 2 from 7 to 8"), "{}", refused.message);
+        assert!(
+            refused.message.contains("all 2 from 7 to 8"),
+            "{}",
+            refused.message
+        );
         drop(first);
         assert_eq!(take_of(&[7, 8], locks.path()).unwrap().unwrap().id, 7);
         assert!(take_of(&[], locks.path()).unwrap().is_none());
