@@ -68,6 +68,8 @@ pub struct Job {
     pub data: Data,
     /// What its programs run under.
     pub environment: Environment,
+    /// What its programs never reach, wherever a directory lies that they may read: other episodes, the cache, answers.
+    pub hidden: Vec<PathBuf>,
     /// How strictly the sandbox is required.
     pub sandbox: SandboxMode,
     /// CPUs of its programs.
@@ -267,6 +269,9 @@ fn exec_of(job: &Job) -> Invocation {
     args.pair("--python", &job.environment.python);
     for path in &job.environment.read_paths {
         args.pair("--read-path", path);
+    }
+    for path in &job.hidden {
+        args.pair("--hide", path);
     }
     args.pair(
         "--sandbox",

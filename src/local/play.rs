@@ -194,6 +194,11 @@ impl Player<'_> {
                     workspace: shown(&self.dir.workspace()),
                 },
             ),
+            hidden: vec![
+                shared.run.root().to_owned(),
+                shared.workshop.cache.clone(),
+                ready.data.private.clone(),
+            ],
             data: ready.data,
             environment: ready.environment,
             sandbox: self.task.spec.environment.sandbox,
