@@ -102,6 +102,7 @@ mod tests {
             peak_memory_bytes: 123_456_789,
             trajectory_sha256: "a".repeat(64),
             trajectory_bytes: 12_345,
+            executor: true,
             layers: vec!["landlock-abi-7".into()],
         }
     }
@@ -127,7 +128,7 @@ mod tests {
         assert!(bytes.len() <= MAX_RESULT_BYTES, "{}", bytes.len());
         let read: EpisodeResult = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(read.score, result.score);
-        assert!(read.task_error.is_some());
+        assert!(read.task_error.is_some() && read.executor);
     }
 
     #[test]
