@@ -257,7 +257,7 @@ mod tests {
         let expected = ["local/file", "local/lib", "python"].map(|name| dir.join(name));
         assert_eq!(read, expected);
         assert_eq!(links, [dir.join("local/last")]);
-        assert_eq!(carved(&dir, &[], &[""]).0, [PathBuf::new(); 0]);
+        assert!(carved(&dir, &[], &[""]).0.is_empty());
     }
 
     #[test]

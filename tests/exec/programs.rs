@@ -261,6 +261,21 @@ fn every_kind_of_start_runs_programs() {
 }
 
 #[test]
+fn a_python_given_by_name_is_found_on_the_path() {
+    for start in [Start::Usual, Start::Ordinary, Start::Bare, Start::RootBare] {
+        let mut executor = Executor::started(start, &["--python", "python3"]);
+        let mut relay = executor.connect();
+        let outcome = relay.run(&execute(1, "import sys\nprint(sys.executable)")).well();
+        let expected = super::support::python(start).with_file_name("python3");
+        assert_eq!(
+            outcome.stdout().trim(),
+            expected.display().to_string(),
+            "{start:?}"
+        );
+    }
+}
+
+#[test]
 fn a_python_below_a_closed_directory_is_reached_through_the_private_root() {
     if !rustix::process::geteuid().is_root() {
         return println!("not run: needs root");

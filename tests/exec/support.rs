@@ -242,6 +242,12 @@ fn spawn(start: Start, args: &[String], lacking: &'static [(i64, i32)], log: &Pa
     let mut command = Command::new(dojo());
     let log = fs::File::options().append(true).create(true).open(log).unwrap();
     command.args(args).stdin(Stdio::piped()).stderr(log);
+    if let Some(at) = args.iter().position(|argument| argument == "--python")
+        && !args[at + 1].contains('/')
+    {
+        // By name. The first one of this machine may be a shim.
+        command.env("PATH", python(start).parent().unwrap());
+    }
     if geteuid().is_root() && matches!(start, Start::Ordinary | Start::Bare) {
         command.uid(CODE_USER).gid(CODE_USER);
     }
