@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 const ROWS: usize = 1_000_000;
 const ENTRIES: usize = 5_000;
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 /// Greatest share of the reference's time that grading may take.
 const TARGET: f64 = 0.2;
 
