@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 const ROWS: usize = 1_000_000;
 const ENTRIES: usize = 5_000;
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 /// Greatest share of the reference's time that grading may take.
 const TARGET: f64 = 0.2;
 
@@ -83,11 +83,14 @@ impl Clock {
     }
 }
 
-/// CPU time of this thread, where Linux tells it: nanoseconds in the first field.
+/// CPU time of this thread, where Linux tells it: nanoseconds, then the time that it waited, then how often it was given a
+/// processor. A kernel that does not count has zeros.
 fn cpu_seconds() -> Option<f64> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds: f64 = text.split(' ').next()?.parse().ok()?;
-    (nanoseconds > 0.0).then_some(nanoseconds / 1e9)
+    let mut fields = text.split_whitespace();
+    let nanoseconds: f64 = fields.next()?.parse().ok()?;
+    let times: u64 = fields.nth(1)?.parse().ok()?;
+    (times > 0).then_some(nanoseconds / 1e9)
 }
 
 struct Case {

@@ -118,7 +118,7 @@ impl<'a> Faults<'a> {
                     found += 1;
                 }
                 Some(_) => repeated.push(&keys.text(at).unwrap_or_default()),
-                // One that was given back is counted already.
+                // One that cannot be an id of the answers is counted already.
                 None => keys.text(at).iter().for_each(|id| self.unknown(id)),
             }
         }

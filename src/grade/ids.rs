@@ -150,6 +150,7 @@ pub(super) struct Keys<'i, 'a> {
     /// So many come first that stand in the order of the answers; most often all of them.
     in_order: usize,
     rest: Rest<'a>,
+    odd: Field<'a>,
 }
 
 /// The keys from the first one on that is out of order.
@@ -169,19 +170,20 @@ impl<'i, 'a> Keys<'i, 'a> {
             ids,
             in_order: 0,
             rest,
+            odd: Field::default(),
         }
     }
 
-    /// Reads the id of the row at hand. Gives it back where it cannot be one of the answers.
+    /// Reads the id of the row at hand; false where it cannot be one of the answers: [`Keys::odd`] has it then.
     #[inline]
-    pub(super) fn read(&mut self, rows: &mut Rows<'a>) -> Result<Option<Field<'a>>, String> {
+    pub(super) fn read(&mut self, rows: &mut Rows<'a>) -> Result<bool, String> {
         match &mut self.rest {
             Rest::Whole(rest) => {
-                let (key, odd) = match rows.plain_whole() {
-                    Some(key) => (key, None),
+                let key = match rows.plain_whole() {
+                    Some(key) => key,
                     None => {
-                        let field = rows.field()?;
-                        whole(&field.text()).map_or((NO_ID, Some(field)), |key| (key, None))
+                        self.odd = rows.field()?;
+                        whole(&self.odd.text()).unwrap_or(NO_ID)
                     }
                 };
                 let expected = match self.ids {
@@ -196,7 +198,7 @@ impl<'i, 'a> Keys<'i, 'a> {
                 } else {
                     rest.push(key);
                 }
-                Ok(odd)
+                Ok(key != NO_ID)
             }
             Rest::Texts(rest) => {
                 let field = rows.field()?;
@@ -210,12 +212,17 @@ impl<'i, 'a> Keys<'i, 'a> {
                     }
                     _ => rest.push(field),
                 }
-                Ok(None)
+                Ok(true)
             }
         }
     }
 
-    /// The id in place `at`; None where it was given back.
+    /// The id read last, where [`Keys::read`] said that it cannot be one.
+    pub(super) fn odd(&self) -> Cow<'a, str> {
+        self.odd.text()
+    }
+
+    /// The id in place `at`; None where it cannot be one of the answers.
     pub(super) fn text(&self, at: usize) -> Option<Cow<'_, str>> {
         let Some(at) = at.checked_sub(self.in_order) else {
             return Some(self.ids.text(at));

@@ -49,8 +49,8 @@ pub(super) fn read(answers: &Answers, bytes: &[u8]) -> Result<Vec<Vec<f64>>, Str
                     });
                 }
                 (Role::Id, Some(keys)) => {
-                    if let Some(field) = keys.read(&mut rows)? {
-                        faults.unknown(&field.text());
+                    if !keys.read(&mut rows)? {
+                        faults.unknown(&keys.odd());
                     }
                 }
                 (Role::Id, None) => {}
