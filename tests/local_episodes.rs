@@ -606,6 +606,48 @@ fn data_can_lie_in_a_folder_beside_the_task() {
     assert_eq!(bench.steps("line-0").len(), 1);
 }
 
+/// Tries to read answers that lie below the public data.
+const PEEK: &str = r#"
+import os
+try:
+    open(os.environ["DOJO_PUBLIC"] + "/closed/answers.csv").read()
+except OSError:
+    open("kept-out", "w").close()
+"#;
+
+#[test]
+fn answers_are_out_of_reach_even_below_the_public_data() {
+    let bench = Bench::new();
+    bench.task("line", &[vec![code(PEEK)]]);
+    let text = bench.read("in/line/all.yaml").replace(
+        "data: {prepare: {configMapKeyRef: {name: line-code, key: prepare.py}}}",
+        "data: {path: ../data}",
+    );
+    bench.write("in/line/all.yaml", &text);
+    bench.write("in/data/public/train.csv", "id,x,y\n1,1,3\n");
+    bench.write("in/data/public/test.csv", "id,x\n2,5\n3,7\n");
+    bench.write("in/data/public/closed/answers.csv", "id,y\n2,11\n3,15\n");
+    bench.write(
+        "in/data/public/closed/leaderboard.csv",
+        "rank,score\n1,0.5\n2,1\n",
+    );
+    std::os::unix::fs::symlink("public/closed", bench.path("in/data/private")).unwrap();
+    bench.run(&["line"], &[]).expect(0);
+    assert!(bench.path("runs/line-0/workspace/kept-out").exists());
+}
+
+#[test]
+fn a_directory_that_executed_code_has_closed_does_not_stand_against_a_fresh_start() {
+    let bench = Bench::new();
+    let closes =
+        "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').close()\nos.chmod('a/b', 0)\nos.chmod('a', 0)\n";
+    bench.task("line", &[vec![code(&format!("{closes}{BASELINE}"))]]);
+    bench.run(&["line"], &[]).expect(0);
+    assert!(bench.path("runs/line-0/workspace/a").exists());
+    bench.run(&["line"], &["--fresh"]).expect(0);
+    assert_no_step_failed(&bench, "line-0");
+}
+
 #[test]
 fn data_can_lie_in_config_maps() {
     let bench = Bench::new();
