@@ -154,10 +154,7 @@ impl Episode {
         loop {
             let outcome = match self.perform(effect, &mut submission).await {
                 Ok(outcome) => outcome,
-                Err(error) => {
-                    tracing::error!(%error, "the step is given up");
-                    return guard.answer(Err(Problem::failed(&error.to_string())));
-                }
+                Err(problem) => return guard.answer(Err(problem)),
             };
             let mut desk = self.desk();
             match desk.engine.advance(outcome, self.now()) {
