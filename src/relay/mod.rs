@@ -180,13 +180,14 @@ async fn relay(options: &Options) -> Result<(), RelayError> {
     let socket = bind_socket(&options.socket)?;
     if let Some(admin) = options.admin_listen {
         let router = routes::admin(Arc::clone(&episode), metrics);
-        tokio::spawn(serve::serve(listen(admin).await?, router));
+        tokio::spawn(serve::serve(listen(admin).await?, router, None));
     }
     tokio::spawn(Arc::clone(&episode).sync_journal());
     tokio::spawn(channel::serve(socket, Arc::clone(&episode)));
     tokio::spawn(serve::serve(
         agent_listener,
         routes::agent(Arc::clone(&episode), &token),
+        Some(serve::AUTHORIZATION_TIME),
     ));
     // Last: whoever sees the file can connect.
     write_connection(&options.connection, address, &token)?;
