@@ -11,6 +11,8 @@
 //! `benches/grade.py` is the other side; it aligns by `merge(validate="one_to_one")`, which the target is measured against,
 //! and, for information, by `reindex`, the fastest way that we know in pandas.
 
+#![allow(clippy::disallowed_methods)] // a benchmark reads the clock
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -1,13 +1,15 @@
 //! `dojo grade` as a user calls it: a real process, its exit code, what it prints, and files that are no submission.
 
-#![allow(clippy::unwrap_used)] // a test program: a panic is its failure
+#![allow(clippy::panic, clippy::unwrap_used)] // a test program: a panic is its failure
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -52,23 +54,14 @@ impl Place {
 
     /// Runs `dojo grade` in the folder; a process that does not end is a failure.
     fn run(&self, args: &[&str]) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dojo"))
-            .current_dir(self.path())
-            .arg("grade")
-            .args(args)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while child.try_wait().unwrap().is_none() {
-            if Instant::now() > deadline {
-                child.kill().unwrap();
-                panic!("dojo grade {args:?} hangs");
-            }
-            std::thread::yield_now();
-        }
-        child.wait_with_output().unwrap()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dojo"));
+        command.current_dir(self.path()).arg("grade").args(args);
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(command.output()));
+        receiver
+            .recv_timeout(Duration::from_secs(60))
+            .unwrap_or_else(|_| panic!("dojo grade {args:?} hangs"))
+            .unwrap()
     }
 
     fn grade(&self, args: &[&str]) -> Output {
@@ -150,6 +143,8 @@ fn a_score_is_placed_without_a_submission_negative_ones_included() {
             "{args:?}"
         );
     }
+    let table = text(&place.grade(&["--score=-2.5e300"]).stdout);
+    assert!(table.contains("score             -2.5e300\n"), "{table}");
     let output = place.grade(&["--score=0.05"]);
     assert!(
         text(&output.stdout).contains("medal             Gold\n"),
@@ -207,6 +202,8 @@ fn only_a_regular_file_of_the_right_size_is_read() {
     symlink(at("nowhere"), at("dangling")).unwrap();
     let _socket = UnixListener::bind(at("socket")).unwrap();
     fs::write(at("large"), vec![b'x'; 1001]).unwrap();
+    let sparse = fs::File::create(at("sparse")).unwrap();
+    sparse.set_len(5_000_000_000).unwrap();
     fs::write(at("empty"), "").unwrap();
     for (name, expected) in [
         ("missing", "missing does not exist"),
@@ -233,6 +230,7 @@ fn only_a_regular_file_of_the_right_size_is_read() {
             "/dev/zero is a device: a submission must be a regular file",
         ),
         ("large", "large has 1001 bytes, at most 1000 are accepted"),
+        ("sparse", "sparse has 5000000000 bytes, at most 1000 are accepted"),
         ("empty", "the file is empty"),
     ] {
         let (report, code) = place.json(&["--submission", name]);

@@ -74,6 +74,24 @@ fn episodes_are_run_reported_and_kept() {
     assert_eq!(rewards[..2], [0.0, 0.0]);
     assert!(rewards[2] > 0.0 && rewards[3] > rewards[2], "{rewards:?}");
 
+    assert!(!run.stderr.contains("waits for its turn"), "{}", run.stderr);
+    if rustix::process::geteuid().is_root() {
+        // Code of other episodes runs under other users, which can pass through but not read.
+        assert_eq!(mode(&bench.path("runs/line-0")), 0o711);
+        for private in [
+            "trajectory.jsonl",
+            "result.json",
+            "episode.yaml",
+            "logs",
+            "code",
+            ".state/configuration.json",
+            ".state/relay-config.json",
+        ] {
+            let mode = mode(&bench.path(&format!("runs/line-0/{private}")));
+            assert_eq!(mode & 0o077, 0, "{private}: {mode:o}");
+        }
+    }
+
     // The provenance is that of this machine, the digest that of the file.
     let status = bench.episode("line-0")["status"].clone();
     let provenance = &status["provenance"];
@@ -463,7 +481,13 @@ fn at_one_time_run_as_many_as_the_user_wants_each_under_its_own_user() {
     }
     wait_until("the third episode", || gates[waiting].exists());
     bench.open_gate(&format!("line-{waiting}"));
-    run.wait().expect(0);
+    let run = run.wait().expect(0);
+    let told: Vec<&str> = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains("waits for its turn"))
+        .collect();
+    assert_eq!(told, [format!("line-{waiting}: waits for its turn")]);
 }
 
 /// Makes a package that can be installed without a network, and gives its requirement.

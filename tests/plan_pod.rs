@@ -165,6 +165,29 @@ fn every_container_mounts_what_the_design_gives_it_and_nothing_else() {
 }
 
 #[test]
+fn this_program_takes_every_command_line_that_is_planned_for_it() {
+    for (name, _, pod) in every_pod() {
+        let mut taken = BTreeSet::new();
+        for container in containers(&pod) {
+            let program = container.command.iter().flatten().next();
+            let image_runs_it = program.is_none();
+            if image_runs_it || program.is_some_and(|program| program.ends_with("/dojo")) {
+                let args = container.args.clone().unwrap_or_default();
+                mledojo::cli::accepts(&args)
+                    .unwrap_or_else(|error| panic!("{name}: {}: {error}", container.name));
+                taken.insert(container.name.as_str());
+            }
+        }
+        assert!(
+            ["install", "relay", "sandbox", "agent"]
+                .iter()
+                .all(|role| taken.contains(role)),
+            "{name}: {taken:?}"
+        );
+    }
+}
+
+#[test]
 fn the_sandbox_sees_public_data_its_workspace_and_the_socket_and_no_more() {
     for (name, _, pod) in every_pod() {
         let mounts: BTreeSet<(&str, bool)> = named(&pod, "sandbox")
@@ -214,7 +237,13 @@ fn no_secret_is_in_arguments_or_variables_and_no_volume_holds_one() {
             assert_eq!(container.env_from, None, "{name}: {}", container.name);
             for variable in container.env.iter().flatten() {
                 assert_eq!(variable.value_from, None, "{name}: {}", container.name);
-                let known = ["HOME", "TMPDIR", "NVIDIA_VISIBLE_DEVICES", "STYLE"];
+                let known = [
+                    "HOME",
+                    "TMPDIR",
+                    "PYTHONHASHSEED",
+                    "NVIDIA_VISIBLE_DEVICES",
+                    "STYLE",
+                ];
                 assert!(
                     known.contains(&variable.name.as_str()),
                     "{name}: {}",

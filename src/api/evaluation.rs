@@ -52,6 +52,14 @@ pub struct EvaluationSpec {
     pub step_reward: StepReward,
 }
 
+impl EvaluationSpec {
+    /// The direction in which raw scores improve: the Task's word, else the metric's nature.
+    pub fn improves(&self) -> Direction {
+        self.direction
+            .unwrap_or_else(|| self.metric.builtin.natural_direction())
+    }
+}
+
 fn default_answers() -> String {
     "answers.csv".into()
 }
@@ -132,6 +140,13 @@ pub struct SubmissionSpec {
 }
 
 impl SubmissionSpec {
+    /// Largest accepted size in bytes, with the default.
+    pub fn size_limit(&self) -> u64 {
+        self.max_bytes
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .unwrap_or(Self::DEFAULT_MAX_BYTES)
+    }
+
     /// Largest accepted size in bytes when the Task does not say: 100 MiB.
     pub const DEFAULT_MAX_BYTES: u64 = 100 * 1024 * 1024;
 }

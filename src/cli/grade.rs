@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use self::report::Report;
 use crate::api::Task;
 use crate::api::evaluation::EvaluationSpec;
-use crate::grade::{Boards, GradeError, Grader, max_bytes};
+use crate::grade::{Boards, GradeError, Grader};
 use crate::local::grading::{self, Options};
 use crate::local::runner::RunError;
 
@@ -62,16 +62,23 @@ fn finite(text: &str) -> Result<f64, String> {
 /// Why there is no report: the exit code, and what to print.
 struct Failure(u8, String);
 
+impl From<GradeError> for Failure {
+    fn from(error: GradeError) -> Self {
+        Self(1, error.to_string())
+    }
+}
+
 /// Runs `dojo grade`.
 pub fn main(args: Args) -> ExitCode {
-    let report = match run(&args) {
+    let form = args.output;
+    let report = match run(args) {
         Ok(report) => report,
         Err(Failure(code, message)) => {
             eprintln!("dojo grade: {message}");
             return ExitCode::from(code);
         }
     };
-    let text = match args.output {
+    let text = match form {
         Form::Table => report.table(),
         Form::Json => report.json(),
     };
@@ -84,23 +91,23 @@ pub fn main(args: Args) -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<Report, Failure> {
-    let (task, private) = locate(args)?;
+fn run(args: Args) -> Result<Report, Failure> {
+    let (task, private) = locate(&args)?;
     let spec = &task.spec.evaluation;
-    let boards = Boards::read(spec, &board_files(spec, &private)?).map_err(broken)?;
+    let boards = Boards::read(spec, &board_files(spec, &private)?)?;
     let name = task.metadata.name.as_deref().unwrap_or_default();
-    let path = match (args.score, &args.submission) {
+    let path = match (args.score, args.submission) {
         (Some(score), _) => return Ok(Report::of_score(name, spec, boards.standing(score))),
         (None, Some(path)) => path,
         (None, None) => return Err(Failure(2, "give --submission or --score".into())),
     };
     let answers = read(&private.join(&spec.answers), "answers")?;
-    let grader = Grader::new(spec, &answers, boards).map_err(broken)?;
-    let grade = file::read(path, max_bytes(&spec.submission)).and_then(|bytes| grader.grade(&bytes));
+    let grader = Grader::new(spec, &answers, boards)?;
+    let grade = file::read(&path, spec.submission.size_limit()).and_then(|bytes| grader.grade(&bytes));
     match grade {
         Ok(grade) => Ok(Report::of_submission(name, spec, grade)),
         Err(GradeError::Invalid(reason)) => Ok(Report::of_refusal(name, spec, reason)),
-        Err(error) => Err(broken(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -147,8 +154,4 @@ fn board_files(spec: &EvaluationSpec, private: &Path) -> Result<Vec<(String, Vec
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure(1, format!("{what}: cannot read {}: {error}", path.display())))
-}
-
-fn broken(error: GradeError) -> Failure {
-    Failure(1, error.to_string())
 }

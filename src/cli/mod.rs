@@ -53,6 +53,15 @@ enum Command {
     Install(install::Args),
 }
 
+/// Whether `args` (without the program's name) are a command line of this program; the error says what is wrong.
+/// Nothing is run. A planned pod is held against it.
+pub fn accepts(args: &[String]) -> Result<(), String> {
+    let line = std::iter::once("dojo").chain(args.iter().map(String::as_str));
+    Cli::try_parse_from(line)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
 /// Reads argv, runs the subcommand and gives its exit code: 0 success, 1 failure, 2 wrong usage or bad input.
 pub fn main() -> ExitCode {
     let Cli { lifeline, command } = Cli::parse();

@@ -7,10 +7,9 @@ use serde_json::{Map, Value, json};
 use super::actions::Info;
 use super::budget::seconds;
 use super::effect::{PublicFacts, TreeEntry};
-use super::reward;
 use super::step::Conclusion;
 use super::text;
-use crate::api::evaluation::{Direction, Feedback, SubmissionSpec};
+use crate::api::evaluation::{Direction, Feedback};
 use crate::wire::config::RelayConfig;
 
 /// Entries of one directory that are listed.
@@ -76,10 +75,10 @@ fn metadata(config: &RelayConfig) -> (Value, String) {
         .iter()
         .map(|board| board.name.as_str())
         .collect();
-    let max_bytes = max_bytes(submission);
+    let max_bytes = submission.size_limit();
     let hidden_percent = evaluation.holdout.as_ref().map(|holdout| holdout.percent);
     let metric = format!("{:?}", evaluation.metric.builtin);
-    let direction = reward::direction(evaluation);
+    let direction = evaluation.improves();
     let value = json!({
         "title": config.task.title,
         "domain": config.task.domain,
@@ -140,14 +139,6 @@ fn metadata(config: &RelayConfig) -> (Value, String) {
     ));
     lines.push(format!("network of executed code: {:?}", config.network));
     (value, lines.join("\n"))
-}
-
-/// Largest accepted submission in bytes.
-pub(super) fn max_bytes(submission: &SubmissionSpec) -> u64 {
-    submission
-        .max_bytes
-        .and_then(|bytes| u64::try_from(bytes).ok())
-        .unwrap_or(SubmissionSpec::DEFAULT_MAX_BYTES)
 }
 
 /// The direction for a reader.

@@ -74,6 +74,7 @@ pub(super) fn so_far(
         peak_memory_bytes: ledger.usage.peak_memory_bytes,
         trajectory_sha256: String::new(),
         trajectory_bytes: 0,
+        executor: false,
         layers: Vec::new(),
     }
 }

@@ -13,12 +13,6 @@ pub(super) struct Best {
     pub grade: Grade,
 }
 
-/// The direction in which raw scores improve.
-pub(super) fn direction(spec: &EvaluationSpec) -> Direction {
-    spec.direction
-        .unwrap_or_else(|| spec.metric.builtin.natural_direction())
-}
-
 /// The grade of step `step` as the best, when it is better than `best`.
 pub(super) fn better(
     spec: &EvaluationSpec,
@@ -27,8 +21,10 @@ pub(super) fn better(
     grade: Option<&Grade>,
 ) -> Option<Best> {
     let grade = grade?;
-    let improves =
-        best.is_none_or(|best| direction(spec).better(grade.visible.score, best.grade.visible.score));
+    let improves = best.is_none_or(|best| {
+        spec.improves()
+            .better(grade.visible.score, best.grade.visible.score)
+    });
     improves.then(|| Best {
         step,
         grade: grade.clone(),
@@ -54,7 +50,7 @@ fn gain(spec: &EvaluationSpec, before: Option<&Standing>, now: &Standing) -> f64
     if let Some(rank) = now.human_rank {
         return rank - before.and_then(|before| before.human_rank).unwrap_or(0.0);
     }
-    match (before, direction(spec)) {
+    match (before, spec.improves()) {
         (None, _) => 0.0,
         (Some(before), Direction::Maximize) => now.score - before.score,
         (Some(before), Direction::Minimize) => before.score - now.score,

@@ -9,7 +9,7 @@ use super::budget::TimeLimit;
 use super::effect::{Effect, GradeFailure, Loss};
 use super::reward::{self, Best};
 use super::step::{Conclusion, Next, Phase, line};
-use super::{cause, info, submission, text};
+use super::{cause, submission, text};
 use crate::api::standing::Grade;
 use crate::wire::agent::{ErrorType, StepError};
 use crate::wire::channel::{
@@ -74,7 +74,7 @@ fn wanted(config: &RelayConfig, step: u32) -> SubmissionRequest {
     let spec = &config.evaluation.submission;
     SubmissionRequest {
         file: spec.file.clone(),
-        max_bytes: info::max_bytes(spec),
+        max_bytes: spec.size_limit(),
         keep_as: kept_as(&spec.file, step),
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn graded(
                 "Raw score: {} ({:?}, {}{rows})",
                 text::score(raw),
                 spec.metric.builtin,
-                info::direction_words(reward::direction(spec))
+                info::direction_words(spec.improves())
             );
             for place in places {
                 let Place { board, place, total } = place;

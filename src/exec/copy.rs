@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +20,9 @@ const MAX_ENTRIES: u64 = 20_000;
 /// Deepest directory that is copied.
 const MAX_DEPTH: u32 = 64;
 
+/// Bytes of a file that are copied before a look whether the copy is still wanted: 16 MiB.
+const AT_ONCE: u64 = 16 * 1024 * 1024;
+
 /// Why there is no copy.
 #[derive(Debug, Error)]
 pub(super) enum CopyError {
@@ -34,6 +38,9 @@ pub(super) enum CopyError {
     /// The copy was no longer wanted.
     #[error("the copy was given up")]
     Cancelled,
+    /// The time limit of the run passed.
+    #[error("the workspace was still being copied when the time limit passed")]
+    TimedOut,
 }
 
 impl From<Errno> for CopyError {
@@ -72,9 +79,7 @@ impl Copier<'_> {
             if name == c"." || name == c".." {
                 continue;
             }
-            if self.cancelled.load(Ordering::Relaxed) {
-                return Err(CopyError::Cancelled);
-            }
+            self.go_on()?;
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
                 return Err(CopyError::TooMuch(format!("more than {MAX_ENTRIES} files")));
@@ -86,6 +91,13 @@ impl Copier<'_> {
                 FileType::Symlink => symlinkat(readlinkat(&from, name, Vec::new())?, &to, name)?,
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    fn go_on(&self) -> Result<(), CopyError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(CopyError::Cancelled);
         }
         Ok(())
     }
@@ -122,7 +134,9 @@ impl Copier<'_> {
             Ok(original) => {
                 let mut original = File::from(original);
                 if reflink_copy::reflink_file(&original, &copy).is_err() {
-                    std::io::copy(&mut original, &mut &copy)?;
+                    while std::io::copy(&mut (&mut original).take(AT_ONCE), &mut &copy)? > 0 {
+                        self.go_on()?;
+                    }
                 }
             }
             Err(Errno::ACCESS) => {}

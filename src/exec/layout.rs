@@ -51,20 +51,33 @@ pub(super) struct Layout {
 /// Works out what executed code may read and use, its workspace aside.
 pub(super) fn of(options: &Options, python: &Interpreter) -> Layout {
     let mut layout = Layout::default();
-    let data = data(options);
+    let mut kept_out = KeptOut {
+        data: data(options),
+        hidden: options
+            .hidden
+            .iter()
+            // What is written to is no part of what is read, and the state is nobody's but the executor's.
+            .chain([&options.state, &options.workspace, &options.scratch])
+            .map(|path| real(path))
+            .collect(),
+    };
     let mut read = BTreeSet::new();
-    for path in SYSTEM.iter().map(Path::new) {
+    let installed = SYSTEM
+        .iter()
+        .map(Path::new)
+        .chain(python.prefixes.iter().map(PathBuf::as_path));
+    for path in installed {
         if let Some(real) = layout.resolve(path) {
-            carve(&real, &data, &mut read);
+            kept_out.carve(&real, &mut read, &mut layout.links);
         }
     }
-    let named = python
-        .prefixes
-        .iter()
-        .chain([&options.public])
-        .chain(&options.read_paths);
+    // What is named may have the public data in it, and has what lies beside them then.
+    kept_out.data.clear();
+    let named = [&options.public].into_iter().chain(&options.read_paths);
     for path in named.map(PathBuf::as_path).chain(MACHINE.iter().map(Path::new)) {
-        read.extend(layout.resolve(path));
+        if let Some(real) = layout.resolve(path) {
+            kept_out.carve(&real, &mut read, &mut layout.links);
+        }
     }
     // The way to the interpreter may have links of its own; where they lead is part of an installation.
     layout.resolve(&python.path);
@@ -97,23 +110,54 @@ fn data(options: &Options) -> Vec<PathBuf> {
     .collect()
 }
 
-/// Adds `dir` to `read`, but nothing that has one of `data` below or beside it: the answers may lie beside the public
-/// data.
-fn carve(dir: &Path, data: &[PathBuf], read: &mut BTreeSet<PathBuf>) {
-    if !data.iter().any(|path| path.starts_with(dir)) {
-        read.insert(dir.to_owned());
-        return;
-    }
-    if data.iter().any(|path| path == dir || path.parent() == Some(dir)) {
-        return;
-    }
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            carve(&path, data, read);
-        } else {
-            read.insert(path);
+/// The real path of what may not exist yet, or not for this user.
+fn real(path: &Path) -> PathBuf {
+    path.ancestors()
+        .find_map(|dir| {
+            let rest = path.strip_prefix(dir).ok()?;
+            Some(fs::canonicalize(dir).ok()?.join(rest).components().collect())
+        })
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// What is not in reach by being inside a directory that is.
+struct KeptOut {
+    /// Together with what lies beside it: the answers may lie beside the public data.
+    data: Vec<PathBuf>,
+    /// With all that is inside.
+    hidden: Vec<PathBuf>,
+}
+
+impl KeptOut {
+    /// Adds `path` to `read` without what is kept out of it. Links are noted and not followed: they may lead to what is
+    /// kept out.
+    fn carve(&self, path: &Path, read: &mut BTreeSet<PathBuf>, links: &mut BTreeSet<(PathBuf, PathBuf)>) {
+        if self.hidden.iter().any(|hidden| hidden == path) {
+            return;
+        }
+        if !self
+            .data
+            .iter()
+            .chain(&self.hidden)
+            .any(|inner| inner.starts_with(path))
+        {
+            read.insert(path.to_owned());
+            return;
+        }
+        if self
+            .data
+            .iter()
+            .any(|data| data == path || data.parent() == Some(path))
+        {
+            return;
+        }
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            match fs::read_link(entry.path()) {
+                Ok(target) => {
+                    links.insert((entry.path(), target));
+                }
+                Err(_) => self.carve(&entry.path(), read, links),
+            }
         }
     }
 }
@@ -174,6 +218,21 @@ mod tests {
 
     use super::*;
 
+    /// What is in reach of `dir`, and the links in it.
+    fn carved(dir: &Path, data: &[&str], hidden: &[&str]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let below = |names: &[&str]| names.iter().map(|name| dir.join(name)).collect();
+        let kept_out = KeptOut {
+            data: below(data),
+            hidden: below(hidden),
+        };
+        let (mut read, mut links) = Default::default();
+        kept_out.carve(dir, &mut read, &mut links);
+        (
+            read.into_iter().collect(),
+            links.into_iter().map(|(link, _)| link).collect(),
+        )
+    }
+
     #[test]
     fn a_system_directory_around_the_data_is_opened_without_what_lies_beside_them() {
         let dir = tempfile::tempdir().unwrap();
@@ -181,9 +240,33 @@ mod tests {
         for name in ["cuda", "store/tools", "store/task/public", "store/task/private"] {
             fs::create_dir_all(dir.join(name)).unwrap();
         }
-        let mut read = BTreeSet::new();
-        carve(&dir, &[dir.join("store/task/public")], &mut read);
-        assert_eq!(read, BTreeSet::from([dir.join("cuda"), dir.join("store/tools")]));
+        let (read, _) = carved(&dir, &["store/task/public"], &[]);
+        assert_eq!(read, [dir.join("cuda"), dir.join("store/tools")]);
+    }
+
+    #[test]
+    fn a_hidden_directory_is_left_out_and_a_link_to_it_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        for name in ["python", "local/lib", "local/runs/1"] {
+            fs::create_dir_all(dir.join(name)).unwrap();
+        }
+        fs::write(dir.join("local/file"), "").unwrap();
+        symlink("runs/1", dir.join("local/last")).unwrap();
+        let (read, links) = carved(&dir, &[], &["local/runs", "nothing/there"]);
+        let expected = ["local/file", "local/lib", "python"].map(|name| dir.join(name));
+        assert_eq!(read, expected);
+        assert_eq!(links, [dir.join("local/last")]);
+        assert_eq!(carved(&dir, &[], &[""]).0, [PathBuf::new(); 0]);
+    }
+
+    #[test]
+    fn what_does_not_exist_is_known_by_the_real_path_of_what_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        symlink(&dir, dir.join("link")).unwrap();
+        assert_eq!(real(&dir.join("link/a/b")), dir.join("a/b"));
+        assert_eq!(real(&dir.join("link")), dir);
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct Options {
     pub python: PathBuf,
     /// Further directories or files that executed code may read.
     pub read_paths: Vec<PathBuf>,
+    /// Directories that stay out of reach although they lie below one that executed code may read. What is named inside
+    /// them (public data, interpreter, read paths, workspace) is in reach.
+    pub hidden: Vec<PathBuf>,
     /// Device files that executed code may use.
     pub devices: Vec<PathBuf>,
     /// What happens where a layer of the documented minimum is missing.

@@ -194,8 +194,9 @@ impl Sandbox {
 
 fn below_minimum(missing: &str) -> String {
     format!(
-        "code is not run here: of the sandbox's minimum (Landlock ABI 4, seccomp, no_new_privs) there is {missing}. Use Linux 6.7 \
-         or later with Landlock enabled, or set sandbox: BestEffort on the Task to run without what is missing"
+        "code is not run here: of the sandbox's minimum (Landlock ABI 4, seccomp, no_new_privs, no capabilities) there is \
+         {missing}. Use Linux 6.7 or later with Landlock enabled, or set sandbox: BestEffort on the Task to run without \
+         what is missing"
     )
 }
 

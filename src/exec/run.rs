@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
 
 use super::copy::{CopyError, copy};
 use super::environment::Environment;
@@ -48,6 +49,14 @@ struct Job<'a> {
     network: NetworkMode,
     frames: &'a mpsc::Sender<Frame>,
     stop: watch::Receiver<Option<Stop>>,
+    began: Instant,
+}
+
+impl Job<'_> {
+    /// When the run is asked to end. Everything counts that it waits for: the copy, the check of the syntax, the program.
+    fn deadline(&self) -> Instant {
+        self.began + Duration::from_millis(self.request.timeout_ms)
+    }
 }
 
 impl Executor {
@@ -66,6 +75,7 @@ impl Executor {
                     network,
                     frames,
                     stop,
+                    began: Instant::now(),
                 })
                 .await
             }
@@ -119,9 +129,18 @@ impl Executor {
     /// Runs in a copy. Where programs can have their own mounts the copy lies at the workspace's path, so that absolute
     /// paths in a program lead into it; elsewhere the workspace itself can only be read.
     async fn validate(self: &Arc<Self>, job: &Job<'_>) -> Result<RunFinished, String> {
-        let path = match self.make_copy(job.stop.clone()).await {
+        let path = match self.make_copy(job.stop.clone(), job.deadline()).await {
             Ok(path) => path,
             Err(CopyError::Cancelled) => return Ok(finished(job.request, RunExit::Cancelled)),
+            Err(CopyError::TimedOut) => {
+                return Ok(RunFinished {
+                    usage: RunUsage {
+                        wall_seconds: job.began.elapsed().as_secs_f64(),
+                        ..RunUsage::default()
+                    },
+                    ..finished(job.request, RunExit::TimedOut { killed: false })
+                });
+            }
             Err(error) => return Err(error.to_string()),
         };
         let copy = Workspace::open(&path)
@@ -150,6 +169,7 @@ impl Executor {
     async fn make_copy(
         self: &Arc<Self>,
         mut stop: watch::Receiver<Option<Stop>>,
+        deadline: Instant,
     ) -> Result<PathBuf, CopyError> {
         self.remove_copy()?;
         let path = self.options.scratch.join(COPY.to_str().unwrap_or_default());
@@ -177,6 +197,12 @@ impl Executor {
                 cancelled.store(true, Ordering::Relaxed);
                 copying.await
             }
+            () = sleep_until(deadline.into()) => {
+                cancelled.store(true, Ordering::Relaxed);
+                // Whatever became of it: what is left is removed, and there is no time to run anything.
+                drop(copying.await);
+                return Err(CopyError::TimedOut);
+            }
         };
         done.map_err(io::Error::from)?.map(|()| path)
     }
@@ -203,7 +229,7 @@ impl Executor {
             .map_err(|error| format!("cannot write the program {}: {error}", request.file_name))?;
         let file = place.dir.join(&request.file_name);
         let limits = Limits {
-            deadline: Instant::now() + Duration::from_millis(request.timeout_ms),
+            deadline: job.deadline(),
             grace: Duration::from_millis(request.grace_ms),
             memory: self.options.memory,
             memory_dirs: self.scratch.memory.clone(),

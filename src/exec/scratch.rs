@@ -29,13 +29,17 @@ pub(super) struct Scratch {
     link: Option<PathBuf>,
     /// File systems in memory that belong to executed code alone.
     pub memory: Vec<PathBuf>,
+    /// Whether the user of this executor is its own, and with it what this user has in the machine's shared memory.
+    own_user: bool,
     /// What was in them before any code ran: directories of the private root that other directories are mounted in.
     kept: BTreeSet<CString>,
 }
 
 impl Scratch {
-    /// `private`: whether this is a private root directory.
-    pub(super) fn new(disk: PathBuf, private: bool) -> Self {
+    /// `private`: whether this is a private root directory. `own_user`: whether the user is this executor's alone. Where
+    /// neither is so, what executed code leaves in the machine's shared memory stays there: it cannot be told from what
+    /// other programs of the user keep there.
+    pub(super) fn new(disk: PathBuf, private: bool, own_user: bool) -> Self {
         if private {
             let memory = vec![MEMORY_TEMPORARY.into(), SHARED_MEMORY.into()];
             let there = fs::read_dir(MEMORY_TEMPORARY).into_iter().flatten().flatten();
@@ -47,6 +51,7 @@ impl Scratch {
                 name: TEMPORARY.into(),
                 link: None,
                 memory,
+                own_user,
                 kept,
             };
         }
@@ -65,6 +70,7 @@ impl Scratch {
             disk,
             link,
             memory,
+            own_user,
             kept: BTreeSet::new(),
         }
     }
@@ -88,7 +94,7 @@ impl Scratch {
                 tracing::warn!(%error, ?dir, "temporary files of executed code are left");
             }
         }
-        if self.memory.iter().all(|dir| dir != Path::new(SHARED_MEMORY)) {
+        if self.own_user && self.memory.iter().all(|dir| dir != Path::new(SHARED_MEMORY)) {
             wipe_shared(began);
         }
     }
@@ -123,7 +129,7 @@ fn short_link(disk: &Path) -> Option<PathBuf> {
 }
 
 /// Removes from the machine's shared memory what a run has left there: files of this user that were made since it began
-/// and that no process uses.
+/// and that no process uses. For a user that no other program has.
 fn wipe_shared(began: i64) {
     let left: Vec<PathBuf> = fs::read_dir(SHARED_MEMORY)
         .into_iter()

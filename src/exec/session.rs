@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
+use rustix::process::{
+    DumpableBehavior, Signal, geteuid, set_dumpable_behavior, set_parent_process_death_signal,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -90,7 +92,10 @@ fn prepare(options: &Options, private: bool) -> Result<(Arc<Executor>, Shutdown)
         Interpreter::unreachable(&options.python)
     });
     let layout = layout::of(options, &python);
-    let scratch = Scratch::new(temporary(options), private);
+    let own_user = options
+        .user
+        .is_some_and(|(uid, _)| uid != 0 && uid == geteuid().as_raw());
+    let scratch = Scratch::new(temporary(options), private, own_user);
     let sandbox = Sandbox::find(options, layout, &python, &scratch, private);
     if let Some(reason) = &sandbox.refusal {
         tracing::error!("{reason}");

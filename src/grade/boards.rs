@@ -28,9 +28,7 @@ impl Boards {
     /// the Task gives it. A board that is missing, has no entry, or has an entry that is not a finite number is a
     /// [`GradeError::Task`].
     pub fn read(spec: &EvaluationSpec, files: &[(String, Vec<u8>)]) -> Result<Self, GradeError> {
-        let direction = spec
-            .direction
-            .unwrap_or_else(|| spec.metric.builtin.natural_direction());
+        let direction = spec.improves();
         let mut boards: Vec<Board> = Vec::new();
         for board in &spec.leaderboards {
             let fault =

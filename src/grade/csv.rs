@@ -5,6 +5,9 @@ use std::borrow::Cow;
 
 use super::decimal;
 
+/// Most columns of a table: a file of nothing but commas must not fill the memory.
+const MAX_COLUMNS: usize = 100_000;
+
 /// One cell.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Field<'a> {
@@ -53,6 +56,9 @@ impl<'a> Table<'a> {
             header.push(field.text());
             if last {
                 break;
+            }
+            if header.len() == MAX_COLUMNS {
+                return Err(format!("the header has more than {MAX_COLUMNS} columns"));
             }
         }
         body.width = header.len();
@@ -153,9 +159,19 @@ impl<'a> Rows<'a> {
         Some(value)
     }
 
-    /// Line of the file, from 1, that the row at hand begins in. It counts from the start: for messages only.
+    /// Where the row at hand begins, for [`Rows::line_of`].
+    pub(super) fn row_at(&self) -> usize {
+        self.row_at
+    }
+
+    /// Line of the file, from 1, of a row that begins at `row_at`. It counts from the start: for messages only.
+    pub(super) fn line_of(&self, row_at: usize) -> usize {
+        line_at(self.text.as_bytes(), row_at)
+    }
+
+    /// Line of the file, from 1, that the row at hand begins in.
     pub(super) fn line(&self) -> usize {
-        line_at(self.text.as_bytes(), self.row_at)
+        self.line_of(self.row_at)
     }
 
     #[inline]
@@ -324,6 +340,7 @@ mod tests {
                 "a quote that is opened in line 2 is never closed",
             ),
             (b"id,p\n1,\"2\"3\n", "line 2 has text behind a closing quote"),
+            (&[b','; 100_000], "the header has more than 100000 columns"),
         ] {
             let error = read(bytes).unwrap_err();
             assert!(error.starts_with(fault) || error.contains(fault), "{error}");

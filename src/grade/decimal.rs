@@ -168,11 +168,10 @@ mod tests {
                 text.push('.');
                 // Nines and zeros reach carries and ties.
                 let few = random(4) == 0;
-                (0..after).for_each(|_| {
-                    text.push(char::from(
-                        b'0' + if few { 9 * random(2) } else { random(10) } as u8,
-                    ))
-                });
+                for _ in 0..after {
+                    let digit = if few { 9 * random(2) } else { random(10) };
+                    text.push(char::from(b'0' + digit as u8));
+                }
             }
             let expected = text.parse::<f64>().ok();
             if let Some((value, length)) = number(text.as_bytes()) {

@@ -6,7 +6,7 @@ use super::answers::Answers;
 use super::holdout::{self, Split};
 use super::value::shown;
 use super::{Boards, GradeError, metric, submission};
-use crate::api::evaluation::{BuiltinMetric, EvaluationSpec, SubmissionSpec};
+use crate::api::evaluation::{BuiltinMetric, EvaluationSpec};
 use crate::api::standing::{Grade, Standing};
 
 /// Grades submissions of one Task.
@@ -55,7 +55,7 @@ impl Grader {
         }
         Ok(Self {
             metric,
-            max_bytes: max_bytes(&spec.submission),
+            max_bytes: spec.submission.size_limit(),
             answers,
             split,
             boards,
@@ -94,11 +94,4 @@ impl Grader {
             },
         })
     }
-}
-
-/// Largest submission in bytes that `spec` accepts; 100 MiB where it does not say.
-pub fn max_bytes(spec: &SubmissionSpec) -> u64 {
-    spec.max_bytes
-        .and_then(|bytes| u64::try_from(bytes).ok())
-        .unwrap_or(SubmissionSpec::DEFAULT_MAX_BYTES)
 }

@@ -4,10 +4,10 @@
 //! as long as they lie close together, a row is found without a hash.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hasher};
 
 use super::csv::{Field, Rows};
 use super::decimal;
+use super::texts::{TextIndex, Texts};
 
 /// No row.
 pub(super) const NONE: u32 = u32::MAX;
@@ -88,15 +88,15 @@ pub(super) enum Ids {
         least: i64,
         rows: Vec<u32>,
     },
-    /// Any texts, in a table with open addressing: upper half of the hash, and row. Its length is a power of two.
-    Hashed { texts: Texts, slots: Vec<(u32, u32)> },
+    /// Any texts.
+    Texts(TextIndex),
 }
 
 impl Ids {
     /// Indexes ids; fails with the row of the first one that is there a second time.
     pub(super) fn new(ids: Reader) -> Result<Self, usize> {
         match ids {
-            Reader::Texts(texts) => hashed(texts),
+            Reader::Texts(texts) => TextIndex::new(texts).map(Self::Texts),
             Reader::Range { least, count } => Ok(Self::Range { least, count }),
             Reader::Whole(ids) => {
                 let least = ids.iter().copied().min().unwrap_or_default();
@@ -111,7 +111,8 @@ impl Ids {
                 } else if span < ids.len().saturating_mul(8) {
                     dense(ids, least, span)
                 } else {
-                    hashed(ids.iter().map(i64::to_string).collect())
+                    let texts = ids.iter().map(i64::to_string).collect();
+                    TextIndex::new(texts).map(Self::Texts)
                 }
             }
         }
@@ -121,9 +122,9 @@ impl Ids {
     pub(super) fn text(&self, row: usize) -> Cow<'_, str> {
         match self {
             Self::Range { least, count } if row < *count => (least + row as i64).to_string().into(),
-            Self::Range { .. } => "".into(),
-            Self::Dense { ids, .. } => ids.get(row).map_or("".into(), |id| id.to_string().into()),
-            Self::Hashed { texts, .. } => texts.get(row).into(),
+            Self::Range { .. } => Cow::default(),
+            Self::Dense { ids, .. } => ids.get(row).map(i64::to_string).unwrap_or_default().into(),
+            Self::Texts(texts) => texts.get(row).into(),
         }
     }
 
@@ -137,7 +138,7 @@ impl Ids {
         let known = match self {
             Self::Range { least, count } => range_row(*least, *count, value as i64) != NONE,
             Self::Dense { least, rows, .. } => dense_row(*least, rows, value as i64) != NONE,
-            Self::Hashed { texts, slots } => probe(slots, texts, &text, hash(&text)).is_ok(),
+            Self::Texts(texts) => texts.row(&text) != NONE,
         };
         known.then_some(text)
     }
@@ -162,7 +163,7 @@ impl<'i, 'a> Keys<'i, 'a> {
     pub(super) fn new(ids: &'i Ids) -> Self {
         let rest = match ids {
             Ids::Range { .. } | Ids::Dense { .. } => Rest::Whole(Vec::new()),
-            Ids::Hashed { .. } => Rest::Texts(Vec::new()),
+            Ids::Texts(_) => Rest::Texts(Vec::new()),
         };
         Self {
             ids,
@@ -200,7 +201,7 @@ impl<'i, 'a> Keys<'i, 'a> {
             Rest::Texts(rest) => {
                 let field = rows.field()?;
                 match self.ids {
-                    Ids::Hashed { texts, .. }
+                    Ids::Texts(texts)
                         if rest.is_empty()
                             && self.in_order < texts.len()
                             && texts.get(self.in_order) == field.text() =>
@@ -233,10 +234,9 @@ impl<'i, 'a> Keys<'i, 'a> {
         self.in_order
     }
 
-    /// The row of each key behind those in order; [`NONE`] where the answers have no such id.
-    ///
-    /// A shuffled submission reaches memory at random. Each loop here does so once per key and depends on nothing else,
-    /// so that the processor waits for many keys at a time.
+    /// The row of each key behind those in order; [`NONE`] where the answers have no such id. All at once and not while
+    /// they are read: a shuffled submission reaches memory at random, and in a loop that does nothing else the processor
+    /// waits for many keys at a time.
     pub(super) fn rest(&self) -> Vec<u32> {
         match (self.ids, &self.rest) {
             (Ids::Range { least, count }, Rest::Whole(keys)) => {
@@ -245,19 +245,7 @@ impl<'i, 'a> Keys<'i, 'a> {
             (Ids::Dense { least, rows, .. }, Rest::Whole(keys)) => {
                 keys.iter().map(|key| dense_row(*least, rows, *key)).collect()
             }
-            (Ids::Hashed { texts, slots }, Rest::Texts(keys)) => {
-                let hashes: Vec<u64> = keys.iter().map(|key| hash(&key.text())).collect();
-                let likely: Vec<u32> = hashes.iter().map(|hash| tagged(slots, *hash)).collect();
-                let found = keys.iter().zip(&hashes).zip(likely).map(|((key, hash), row)| {
-                    let key = key.text();
-                    if row == NONE || texts.get(row as usize) == key {
-                        row
-                    } else {
-                        probe(slots, texts, &key, *hash).unwrap_or(NONE)
-                    }
-                });
-                found.collect()
-            }
+            (Ids::Texts(texts), Rest::Texts(keys)) => texts.rows(keys),
             // Keys are made for the ids that they are looked for in.
             (_, Rest::Whole(keys)) => vec![NONE; keys.len()],
             (_, Rest::Texts(keys)) => vec![NONE; keys.len()],
@@ -297,102 +285,6 @@ fn dense(ids: Vec<i64>, least: i64, span: usize) -> Result<Ids, usize> {
         }
     }
     Ok(Ids::Dense { ids, least, rows })
-}
-
-fn hashed(texts: Texts) -> Result<Ids, usize> {
-    let mut slots = vec![(0, NONE); (texts.len() * 2).next_power_of_two()];
-    let hashes: Vec<u64> = texts.iter().map(hash).collect();
-    for ((row, id), hash) in (0..).zip(texts.iter()).zip(hashes) {
-        match probe(&slots, &texts, id, hash) {
-            Ok(_) => return Err(row as usize),
-            Err(free) => {
-                if let Some(slot) = slots.get_mut(free) {
-                    *slot = (tag(hash), row);
-                }
-            }
-        }
-    }
-    Ok(Ids::Hashed { texts, slots })
-}
-
-/// The table is built from the answers alone, so a submission cannot make it slow: the key of the hash may be known.
-fn hash(id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(id.as_bytes());
-    hasher.finish()
-}
-
-fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
-}
-
-/// The row of an id, or the free slot where it belongs. Half of the slots are free, so there always is one.
-fn probe(slots: &[(u32, u32)], texts: &Texts, id: &str, hash: u64) -> Result<u32, usize> {
-    let mask = slots.len() - 1;
-    let mut at = hash as usize & mask;
-    loop {
-        match slots.get(at) {
-            Some((_, NONE)) | None => return Err(at),
-            Some((other, row)) if *other == tag(hash) && texts.get(*row as usize) == id => return Ok(*row),
-            Some(_) => at = (at + 1) & mask,
-        }
-    }
-}
-
-/// The first row whose id has the tag of `hash`: very likely the right one. [`NONE`] if there is none.
-fn tagged(slots: &[(u32, u32)], hash: u64) -> u32 {
-    let mask = slots.len() - 1;
-    let mut at = hash as usize & mask;
-    loop {
-        match slots.get(at) {
-            Some((other, row)) if *row != NONE && *other != tag(hash) => at = (at + 1) & mask,
-            Some((_, row)) => return *row,
-            None => return NONE,
-        }
-    }
-}
-
-/// Many texts in one allocation.
-#[derive(Clone, Default)]
-pub(super) struct Texts {
-    all: String,
-    ends: Vec<usize>,
-}
-
-impl Texts {
-    /// Adds a text.
-    pub(super) fn push(&mut self, text: &str) {
-        self.all.push_str(text);
-        self.ends.push(self.all.len());
-    }
-
-    /// The text of `row`; empty beyond the last one.
-    fn get(&self, row: usize) -> &str {
-        let start = match row.checked_sub(1) {
-            None => Some(&0),
-            Some(before) => self.ends.get(before),
-        };
-        match (start, self.ends.get(row)) {
-            (Some(start), Some(end)) => self.all.get(*start..*end).unwrap_or_default(),
-            _ => "",
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).map(|row| self.get(row))
-    }
-}
-
-impl FromIterator<String> for Texts {
-    fn from_iter<I: IntoIterator<Item = String>>(texts: I) -> Self {
-        let mut all = Self::default();
-        texts.into_iter().for_each(|text| all.push(&text));
-        all
-    }
 }
 
 #[cfg(test)]

@@ -20,19 +20,23 @@ mod answers;
 mod boards;
 mod csv;
 mod decimal;
+mod draft;
+mod faults;
 mod grader;
+mod header;
 mod holdout;
 mod ids;
 mod metric;
 mod rank;
 mod submission;
+mod texts;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
 pub use boards::Boards;
-pub use grader::{Grader, max_bytes};
+pub use grader::Grader;
 
 use thiserror::Error;
 

@@ -10,8 +10,8 @@ use crate::api::standing::Grade;
 
 fn spec(metric: &str, more: Value) -> EvaluationSpec {
     let mut spec = json!({"metric": {"builtin": metric}, "submission": {"idColumn": "id"}});
-    for (key, value) in more.as_object().unwrap() {
-        spec[key] = value.clone();
+    if let Value::Object(more) = more {
+        spec.as_object_mut().unwrap().extend(more);
     }
     serde_json::from_value(spec).unwrap()
 }
@@ -210,7 +210,7 @@ fn each_bad_submission_is_told_what_is_wrong_and_where() {
         ),
         (
             "id,y\n",
-            "column `id`: 3 ids missing: `a`, `b`, `c`; each of the 3 ids of the test set must be there once",
+            "column `id`: 3 ids missing: `a`, `b`, `c`; the file has 0 rows where 3 are needed, one for each id of the test set",
         ),
         (
             "id,x\na,1\n",
@@ -236,13 +236,16 @@ fn each_bad_submission_is_told_what_is_wrong_and_where() {
         ),
         (
             "id,y\na,1\nb,2\n",
-            "column `id`: 1 id missing: `c`; each of the 3 ids of the test set must be there once",
+            "column `id`: 1 id missing: `c`; the file has 2 rows where 3 are needed, one for each id of the test set",
         ),
         (
             "id,y\na,1\nb,2\nc,3\nd,4\n",
-            "column `id`: 1 id not in the test set: `d`",
+            "column `id`: 1 id not in the test set: `d`; the file has 4 rows where 3 are needed, one for each id of the test set",
         ),
-        ("id,y\na,1\nb,2\nb,9\nc,3\n", "column `id`: 1 id repeated: `b`"),
+        (
+            "id,y\na,1\nb,2\nb,9\nc,3\n",
+            "column `id`: 1 id repeated: `b`; the file has 4 rows where 3 are needed, one for each id of the test set",
+        ),
         (
             "id,y\na,1\nb,\nc,3\n",
             "column `y`: line 3 (id `b`) is blank: every row needs a value",
@@ -293,10 +296,10 @@ fn every_fault_is_named_at_once() {
     );
     assert_eq!(
         message,
-        "column `x`: line 4 (id `b`) has `u`, which is not a number; \
-         column `y`: line 2 (id `a`) is blank: every row needs a value; 1 cell more like it; \
+        "column `y`: line 2 (id `a`) is blank: every row needs a value; 1 cell more like it; \
+         column `x`: line 4 (id `b`) has `u`, which is not a number; \
          column `id`: 1 id not in the test set: `d`; column `id`: 1 id repeated: `b`; \
-         column `id`: 1 id missing: `c`; each of the 3 ids of the test set must be there once"
+         column `id`: 1 id missing: `c`; the file has 4 rows where 3 are needed, one for each id of the test set"
     );
 }
 
@@ -316,6 +319,27 @@ fn without_ids_the_number_of_rows_must_fit() {
     }
     let exact = grade("Rmse", without_ids(), answers, "y\n1\n2\n3\n").unwrap();
     assert_eq!(exact.visible.score, 0.0);
+}
+
+#[test]
+fn endless_rows_are_counted_and_not_kept() {
+    let rows = 200_000;
+    let text = format!("y\n{}", "1\n".repeat(rows));
+    let message = refusal("Rmse", without_ids(), "y\n1\n2\n", text.as_bytes());
+    assert_eq!(
+        message,
+        "the file has 200000 rows where 2 are needed, in the order of the test set"
+    );
+    let text = format!("id,y\n{}", "z,1\n".repeat(rows));
+    let message = refusal("Rmse", json!({}), "id,y\na,1\nb,2\n", text.as_bytes());
+    assert!(
+        message.starts_with("column `id`: 1002 ids not in the test set: `z`"),
+        "{message}"
+    );
+    assert!(
+        message.contains("the file has 200000 rows where 2 are needed"),
+        "{message}"
+    );
 }
 
 #[test]

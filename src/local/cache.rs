@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::layout::dir_of;
 use super::lock::{Lock, wait_lock};
+use super::removal::remove;
 use super::signals::Stop;
 use super::unready::{Doing, NotDone, Unready};
 
@@ -124,21 +125,24 @@ impl Drop for Building {
 
 /// Writes a file that is whole or not there, to the disk too.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, true)
+}
+
+/// As [`write_whole`], but without waiting for the disk: after a power cut the file may be an older one.
+pub fn write_soon(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, false)
+}
+
+fn write(path: &Path, bytes: &[u8], durably: bool) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let fresh = path.with_file_name(name);
     let mut file = fs::File::create(&fresh)?;
     io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)
-}
-
-/// Removes a directory with all it has, if it is there.
-pub fn remove(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+    if durably {
+        file.sync_all()?;
     }
+    fs::rename(&fresh, path)
 }
 
 #[cfg(test)]

@@ -21,23 +21,10 @@ use super::unready::{Doing, NotDone, Unready};
 use super::venv::Environment;
 use crate::api::task::VolumeSource;
 use crate::api::{EvaluationSpec, Task};
+use crate::plan::pod::PREPARE_CALL;
 
 /// Changes when the same `prepare` would come to other data.
-const DRIVER_VERSION: u32 = 1;
-
-/// Calls the author's function. The file is imported by its path, as a module named `prepare`.
-const DRIVER: &str = r#"
-import importlib.util, pathlib, sys
-path, *directories = sys.argv[1:]
-spec = importlib.util.spec_from_file_location("prepare", path)
-module = importlib.util.module_from_spec(spec)
-sys.modules["prepare"] = module
-spec.loader.exec_module(module)
-function = getattr(module, "prepare", None)
-if not callable(function):
-    sys.exit("there is no function `prepare(raw, public, private)` in it")
-function(*map(pathlib.Path, directories))
-"#;
+const CALL_VERSION: u32 = 1;
 
 /// Data that episodes can work on.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -102,7 +89,7 @@ pub fn unsupported(volume: &VolumeSource) -> Option<&'static str> {
 /// Digest of what decides on prepared data.
 fn prepared_digest(prepare: &[u8], requirements: &[String], python: &Python) -> String {
     let mut hash = Sha256::new();
-    hash.update(DRIVER_VERSION.to_be_bytes());
+    hash.update(CALL_VERSION.to_be_bytes());
     hash.update((prepare.len() as u64).to_be_bytes());
     hash.update(prepare);
     // Where the interpreter lies does not matter here, only which one it is.
@@ -203,7 +190,7 @@ async fn prepare(
         .append(true)
         .open(maker.log)
         .doing(|| format!("write {}", maker.log.display()))?;
-    let mut args: Vec<OsString> = vec!["-c".into(), DRIVER.into()];
+    let mut args: Vec<OsString> = vec!["-c".into(), PREPARE_CALL.into()];
     args.extend([&file, &raw, &dir.join("public"), &dir.join("private")].map(OsString::from));
     let what = Invocation {
         program: maker.environment.python.clone(),
@@ -222,7 +209,7 @@ async fn prepare(
         .await
         .doing(|| format!("run {}", what.program.display()))?;
     // An author's prepare may have removed `raw` itself.
-    super::cache::remove(&raw).doing(|| format!("remove {}", raw.display()))?;
+    super::removal::remove(&raw).doing(|| format!("remove {}", raw.display()))?;
     match ran {
         Ran::Well => Ok(()),
         Ran::Stopped => Err(NotDone::Stopped),

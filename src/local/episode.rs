@@ -12,6 +12,7 @@ use super::data::Data;
 use super::keeper::{GaveUp, Keeper};
 use super::layout::EpisodeDir;
 use super::lock::open_log;
+use super::machine::privately;
 use super::process::{Invocation, Role};
 use super::record::read_result;
 use super::refusal::{self, SANDBOX_REFUSED};
@@ -28,8 +29,6 @@ const TICK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time for relay and executor to be ready.
 const START_TIME: Duration = Duration::from_secs(120);
-/// Time after which a relay that listens counts as ready without a word of sandbox layers: there may be none.
-const LAYERLESS: Duration = Duration::from_secs(5);
 /// Time that an agent has for its end after a budget is spent; `dojo agent` needs less.
 const OVERTIME: Duration = Duration::from_secs(60);
 /// Time that each process has for its end after SIGTERM.
@@ -69,6 +68,8 @@ pub struct Job {
     pub data: Data,
     /// What its programs run under.
     pub environment: Environment,
+    /// What its programs never reach, wherever a directory lies that they may read: other episodes, the cache, answers.
+    pub hidden: Vec<PathBuf>,
     /// How strictly the sandbox is required.
     pub sandbox: SandboxMode,
     /// CPUs of its programs.
@@ -159,10 +160,10 @@ impl Processes {
         let config = dir.relay_config();
         serde_json::to_vec_pretty(&job.relay)
             .map_err(io::Error::other)
-            .and_then(|bytes| fs::write(&config, bytes))
+            .and_then(|bytes| privately(|| fs::write(&config, bytes)))
             .doing(|| format!("write {}", config.display()))?;
         Ok(Self {
-            relay: Keeper::new("the relay", relay_of(job), relay, relay_path, RELAY_LAST_WORDS),
+            relay: Keeper::new("the relay", relay_of(job), relay, relay_path, RELAY_LAST_WORDS).secretive(),
             exec: Keeper::new("the executor", exec_of(job), exec, exec_path, EXEC_LAST_WORDS),
             agent: None,
             agent_log,
@@ -199,7 +200,7 @@ impl Processes {
                         see(Sight::Result(Box::new(result.clone())));
                         last = Some(result);
                     }
-                    if self.agent.is_none() && is_ready(job, last.as_ref(), began) {
+                    if self.agent.is_none() && is_ready(&job.dir, last.as_ref()) {
                         see(Sight::Running);
                         match Role::start(&agent_of(job), &self.agent_log) {
                             Ok(agent) => self.agent = Some(agent),
@@ -238,10 +239,10 @@ async fn ended(agent: &mut Option<Role>) -> i32 {
     }
 }
 
-/// The relay listens and the executor has told it the layers of the sandbox.
-fn is_ready(job: &Job, result: Option<&EpisodeResult>, began: Instant) -> bool {
-    let connected = result.is_some_and(|result| !result.layers.is_empty() || began.elapsed() > LAYERLESS);
-    connected && job.dir.connection().exists()
+/// The relay listens and an executor has connected: an agent without one would come to a reward of 0 that is no
+/// measurement.
+fn is_ready(dir: &EpisodeDir, result: Option<&EpisodeResult>) -> bool {
+    result.is_some_and(|result| result.executor) && dir.connection().exists()
 }
 
 fn relay_of(job: &Job) -> Invocation {
@@ -268,6 +269,9 @@ fn exec_of(job: &Job) -> Invocation {
     args.pair("--python", &job.environment.python);
     for path in &job.environment.read_paths {
         args.pair("--read-path", path);
+    }
+    for path in &job.hidden {
+        args.pair("--hide", path);
     }
     args.pair(
         "--sandbox",
@@ -380,5 +384,36 @@ fn remove_file(path: &std::path::Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+    use crate::local::layout::RunDir;
+
+    #[test]
+    fn no_agent_starts_before_an_executor_has_connected_whatever_its_layers() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::create(root.path()).unwrap();
+        let dir = run.episode(&ObjectMeta {
+            name: Some("e".into()),
+            ..ObjectMeta::default()
+        });
+        dir.create(false).unwrap();
+        let mut result: EpisodeResult = serde_json::from_value(serde_json::json!({
+            "sequence": 0, "steps": 0, "stepLimit": 1, "reward": 0.0, "basis": "Score", "validSubmission": false,
+            "wallSeconds": 0.0, "executionSeconds": 0.0, "cpuSeconds": 0.0, "peakMemoryBytes": 0,
+            "trajectorySha256": "", "trajectoryBytes": 0,
+        }))
+        .unwrap();
+        fs::write(dir.connection(), "{}").unwrap();
+        assert!(!is_ready(&dir, None) && !is_ready(&dir, Some(&result)));
+        result.executor = true;
+        assert!(result.layers.is_empty() && is_ready(&dir, Some(&result)));
+        fs::remove_file(dir.connection()).unwrap();
+        assert!(!is_ready(&dir, Some(&result)));
     }
 }

@@ -38,7 +38,7 @@ pub fn locate(options: &Options) -> Result<(Task, PathBuf), RunError> {
     let private = match &options.private {
         Some(private) if private.is_dir() => private.clone(),
         Some(private) => {
-            return Err(RunError::NoTask(format!(
+            return Err(RunError::Selection(format!(
                 "--private {} is not a directory",
                 private.display()
             )));
@@ -54,16 +54,16 @@ fn pick<'a>(checked: &'a Checked, options: &Options) -> Result<&'a Task, RunErro
     let names: Vec<&str> = tasks.iter().map(|task| name_of(*task)).collect();
     let names = names.join(", ");
     match (&options.name, tasks.as_slice()) {
-        (_, []) => Err(RunError::NoTask(format!("there is no Task in {path}"))),
+        (_, []) => Err(RunError::Selection(format!("there is no Task in {path}"))),
         (None, [task]) => Ok(task),
-        (None, _) => Err(RunError::NoTask(format!(
+        (None, _) => Err(RunError::Selection(format!(
             "{path} has several Tasks: pick one as {path}#NAME, from {names}"
         ))),
         (Some(name), tasks) => tasks
             .iter()
             .copied()
             .find(|task| name_of(*task) == name)
-            .ok_or_else(|| RunError::NoTask(format!("{path} has no Task {name}; it has {names}"))),
+            .ok_or_else(|| RunError::Selection(format!("{path} has no Task {name}; it has {names}"))),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::machine::privately;
 use super::process::{Invocation, Role};
 use super::signals::Stop;
 
@@ -25,6 +26,8 @@ pub struct Keeper {
     log_path: PathBuf,
     /// Exit codes that a restart would only repeat.
     last_words: &'static [i32],
+    /// Whether the files that it makes are for the runner's user alone.
+    secretive: bool,
     role: Option<Role>,
     start_at: Instant,
     starts: u32,
@@ -56,11 +59,18 @@ impl Keeper {
             log,
             log_path,
             last_words,
+            secretive: false,
             role: None,
             start_at: Instant::now(),
             starts: 0,
             log_start: 0,
         }
+    }
+
+    /// The files that it makes are for the runner's user alone, where code runs under others.
+    pub fn secretive(mut self) -> Self {
+        self.secretive = true;
+        self
     }
 
     /// Starts the role, or waits for its end, whichever is due: returns after each. Nothing is lost when it is dropped
@@ -70,7 +80,9 @@ impl Keeper {
             sleep_until(self.start_at).await;
             self.starts += 1;
             self.log_start = self.log.metadata().map_or(0, |facts| facts.len());
-            let started = Role::start(&self.what, &self.log).map_err(|error| GaveUp {
+            let start = || Role::start(&self.what, &self.log);
+            let started = if self.secretive { privately(start) } else { start() };
+            let started = started.map_err(|error| GaveUp {
                 code: None,
                 message: format!("{} cannot be started: {error}", self.name),
             })?;

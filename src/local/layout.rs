@@ -70,10 +70,17 @@ pub struct EpisodeDir {
 
 impl EpisodeDir {
     /// Makes the directory and those that the processes expect. `shared`: executed code runs under another user, which
-    /// must be able to pass through to its own directories.
+    /// must be able to pass through to its own directories, and to read nothing else of this or another episode.
     pub fn create(&self, shared: bool) -> io::Result<()> {
-        fs::create_dir_all(&self.root)?;
-        fs::create_dir_all(self.logs())?;
+        if shared {
+            make(&self.root, 0o711)?;
+            for dir in [self.logs(), self.code()] {
+                make(&dir, 0o700)?;
+            }
+        } else {
+            fs::create_dir_all(&self.root)?;
+            fs::create_dir_all(self.logs())?;
+        }
         make(&self.state(), if shared { 0o711 } else { 0o700 })?;
         for dir in [self.exec_state(), self.scratch(), self.workspace()] {
             make(&dir, 0o700)?;
@@ -83,7 +90,7 @@ impl EpisodeDir {
 
     /// Removes the directory with all it has.
     pub fn remove(&self) -> io::Result<()> {
-        super::cache::remove(&self.root)
+        super::removal::remove(&self.root)
     }
 
     /// The directory.
@@ -109,6 +116,11 @@ impl EpisodeDir {
     /// Output of the processes and of each program.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
+    }
+
+    /// Texts of the programs that were executed.
+    pub fn code(&self) -> PathBuf {
+        self.root.join("code")
     }
 
     /// Output of one role.
@@ -211,6 +223,11 @@ mod tests {
             let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(episode.state()), expected);
             assert_eq!(mode(episode.exec_state()), 0o700);
+            if shared {
+                assert_eq!(mode(episode.root.clone()), 0o711);
+                assert_eq!(mode(episode.logs()), 0o700);
+                assert_eq!(mode(episode.code()), 0o700);
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ mod python;
 pub mod read;
 pub mod record;
 mod refusal;
+mod removal;
 pub mod report;
 mod resume;
 pub mod runner;

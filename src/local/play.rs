@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::cache::write_whole;
 use super::episode::{self, Agent, End, Job, Sight};
 use super::layout::{EpisodeDir, dir_of, make};
-use super::machine;
+use super::machine::{self, privately};
 use super::progress::Line;
 use super::record::{Record, provenance, read_result};
 use super::report;
@@ -104,19 +104,19 @@ impl Player<'_> {
         if anew || !dir.configuration().exists() {
             write_configuration(dir, configuration)?;
         }
-        self.publish()
+        self.publish(false)
     }
 
-    fn publish(&mut self) -> Result<(), Unready> {
+    fn publish(&mut self, end: bool) -> Result<(), Unready> {
         let file = self.dir.episode();
         self.record
-            .publish()
+            .publish(end)
             .doing(|| format!("write {}", file.display()))
     }
 
     fn stage(&mut self, stage: Stage) -> Result<(), Unready> {
         self.record.observed.stage = stage;
-        self.publish()
+        self.publish(false)
     }
 
     /// Runs it, from its preparation to the agent's end.
@@ -163,7 +163,7 @@ impl Player<'_> {
         let seat = match at_once {
             Some(seat) => seat,
             None => {
-                self.line.detail("waits for its turn");
+                self.line.say("waits for its turn");
                 self.stage(Stage::Waiting {
                     reason: "Queued".into(),
                     message: "Other episodes run first".into(),
@@ -178,8 +178,7 @@ impl Player<'_> {
             message: "Relay and executor start".into(),
         })?;
         let user = if shared.is_root {
-            machine::take_user(&shared.workshop.cache)
-                .doing(|| "take a user id for executed code".to_owned())?
+            machine::take_user(&shared.workshop.cache)?
         } else {
             None
         };
@@ -195,6 +194,11 @@ impl Player<'_> {
                     workspace: shown(&self.dir.workspace()),
                 },
             ),
+            hidden: vec![
+                shared.run.root().to_owned(),
+                shared.workshop.cache.clone(),
+                ready.data.private.clone(),
+            ],
             data: ready.data,
             environment: ready.environment,
             sandbox: self.task.spec.environment.sandbox,
@@ -303,7 +307,7 @@ impl Player<'_> {
             }
         }
         // A disk that is full now may have room at the end, where it counts.
-        let _ = self.publish();
+        let _ = self.publish(false);
     }
 
     fn fail(&mut self, unready: &Unready) -> String {
@@ -352,7 +356,7 @@ impl Player<'_> {
             Err(NotDone::Unready(unready)) => remark = Some(self.fail(&unready)),
         }
         self.record.measure_trajectory(&self.dir);
-        if let Err(unready) = self.publish() {
+        if let Err(unready) = self.publish(true) {
             remark = Some(report::failure(&self.sourced.resource, &unready));
         }
         let told = told(&self.record.episode);
@@ -373,7 +377,7 @@ fn write_configuration(dir: &EpisodeDir, configuration: &Configuration) -> Resul
     let file = dir.configuration();
     serde_json::to_vec_pretty(configuration)
         .map_err(io::Error::other)
-        .and_then(|bytes| write_whole(&file, &bytes))
+        .and_then(|bytes| privately(|| write_whole(&file, &bytes)))
         .doing(|| format!("write {}", file.display()))
 }
 

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
-use super::cache::write_whole;
+use super::cache::{write_soon, write_whole};
 use super::layout::{EpisodeDir, hex};
+use super::machine::privately;
 use super::unready::Unready;
 use crate::api::status::{FailureStatus, ProvenanceStatus};
 use crate::api::{Episode, Task};
@@ -24,6 +25,8 @@ pub struct Record {
     /// What was observed.
     pub observed: Observed,
     file: PathBuf,
+    /// Whether the file as it is has reached the disk.
+    on_disk: bool,
 }
 
 impl Record {
@@ -39,18 +42,26 @@ impl Record {
             episode,
             observed,
             file: dir.episode(),
+            on_disk: false,
         }
     }
 
-    /// Works out the status and writes the file, if it is another one than before.
-    pub fn publish(&mut self) -> io::Result<()> {
-        let status = crate::plan::status(&self.observed, self.episode.status.as_ref(), Timestamp::now());
-        if self.episode.status.as_ref() == Some(&status) && self.file.exists() {
+    /// Works out the status and writes the file, if it is another one than before. It waits for the disk only in another
+    /// phase and at the `end`: all episodes wait with it, and after each step is too often.
+    pub fn publish(&mut self, end: bool) -> io::Result<()> {
+        let before = self.episode.status.as_ref();
+        let status = crate::plan::status(&self.observed, before, Timestamp::now());
+        if before == Some(&status) && self.file.exists() && (self.on_disk || !end) {
             return Ok(());
         }
+        let durably = end || before.map(|before| before.phase) != Some(status.phase);
         self.episode.status = Some(status);
         let text = serde_saphyr::to_string(&self.episode).map_err(io::Error::other)?;
-        write_whole(&self.file, text.as_bytes())
+        let write = if durably { write_whole } else { write_soon };
+        self.on_disk = false;
+        privately(|| write(&self.file, text.as_bytes()))?;
+        self.on_disk = durably;
+        Ok(())
     }
 
     /// It cannot have a result.

@@ -70,9 +70,9 @@ pub enum RunError {
         /// The directory.
         out: String,
     },
-    /// There is no such Task, or no such data.
+    /// What the user picked is not there: a Task, or a directory with its data.
     #[error("{0}")]
-    NoTask(String),
+    Selection(String),
     /// The data of a Task cannot be made.
     #[error("{}: {}{}", .0.reason, .0.message, .0.log.as_ref().map_or_else(String::new, |log| format!("\nlog: {}", log.display())))]
     Unready(Unready),
@@ -96,7 +96,7 @@ impl RunError {
     /// Exit code: 2 for what the user wrote, 130 after an interrupt, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Documents(_) | Self::Conflicts(_) | Self::NoEpisode(_) | Self::NoTask(_) => 2,
+            Self::Documents(_) | Self::Conflicts(_) | Self::NoEpisode(_) | Self::Selection(_) => 2,
             Self::Interrupted => 130,
             Self::Busy { .. } | Self::Python(_) | Self::Machine { .. } | Self::Unready(_) => 1,
         }

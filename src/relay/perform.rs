@@ -17,20 +17,29 @@ impl Episode {
         submission: &mut Option<Vec<u8>>,
     ) -> Result<EffectOutcome, Problem> {
         Ok(match effect {
-            Effect::Run(request) => outcome(self.executor.run(request).await.map_err(given_up)?, submission)?,
-            Effect::Reset { run } => outcome(self.executor.reset(run).await.map_err(given_up)?, submission)?,
+            Effect::Run(request) => outcome(
+                self.executor
+                    .run(request)
+                    .await
+                    .map_err(|error| given_up(&error))?,
+                submission,
+            )?,
+            Effect::Reset { run } => outcome(
+                self.executor.reset(run).await.map_err(|error| given_up(&error))?,
+                submission,
+            )?,
             Effect::Evaluate => match submission.take() {
                 Some(bytes) => self.grading.grade(bytes).await,
                 None => EffectOutcome::Evaluated(Err(GradeFailure::Task("no submission came".into()))),
             },
             Effect::ReadHistory { first, last } => {
-                EffectOutcome::History(self.read_steps(first, last).map_err(given_up)?)
+                EffectOutcome::History(self.read_steps(first, last).map_err(|error| given_up(&error))?)
             }
         })
     }
 }
 
-fn given_up(error: io::Error) -> Problem {
+fn given_up(error: &io::Error) -> Problem {
     tracing::error!(%error, "the step is given up");
     Problem::failed(&error.to_string())
 }

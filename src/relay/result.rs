@@ -68,6 +68,7 @@ mod tests {
             peak_memory_bytes: 123_456_789,
             trajectory_sha256: "a".repeat(64),
             trajectory_bytes: 12_345,
+            executor: true,
             layers: vec!["landlock-abi-7".into()],
         }
     }

@@ -44,7 +44,7 @@ impl Authorized {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -204,6 +204,7 @@ impl Episode {
         let mut result = desk.engine.result(self.now());
         result.trajectory_sha256 = desk.journal.sha256();
         result.trajectory_bytes = desk.journal.bytes();
+        result.executor = desk.started;
         result.layers.clone_from(&desk.layers);
         result.task_error = task_error.or(result.task_error);
         if let Err(error) = desk.result.write(&result) {

@@ -59,6 +59,9 @@ pub struct EpisodeResult {
     pub trajectory_sha256: String,
     /// Size of the trajectory in bytes.
     pub trajectory_bytes: u64,
+    /// Whether an executor has ever connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executor: bool,
     /// Sandbox layers that were on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,
@@ -132,6 +135,7 @@ mod tests {
             peak_memory_bytes: u64::MAX,
             trajectory_sha256: "f".repeat(64),
             trajectory_bytes: u64::MAX,
+            executor: true,
             layers: Vec::new(),
         }
     }
@@ -224,6 +228,7 @@ mod tests {
             ..longest()
         };
         let fitted = fitted(&result);
+        assert!(fitted.executor);
         assert_eq!(fitted.places, result.places);
         assert!(fitted.task_error.unwrap().ends_with("x…"));
     }

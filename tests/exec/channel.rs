@@ -59,6 +59,23 @@ fn a_refused_executor_ends_with_a_failure() {
         reason: "another executor has this episode".into(),
     });
     assert_eq!(executor.ended(), Some(1));
+    let log = executor.log();
+    assert!(
+        log.contains("the relay refuses this executor: another executor has this episode"),
+        "{log}"
+    );
+}
+
+#[test]
+fn the_log_says_what_the_sandbox_is_and_what_ran() {
+    for start in [Start::Usual, Start::RootBare] {
+        let mut executor = Executor::started(start, &[]);
+        executor.connect().run(&execute(1, "print(1)")).well();
+        let log = executor.log();
+        for part in ["seccomp", "connected to the relay", "run ended"] {
+            assert!(log.contains(part), "{start:?}: {log}");
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@
 )] // a test program
 
 mod channel;
+mod hidden;
 mod hostile;
 mod libraries;
 mod limits;

@@ -24,6 +24,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The user that executed code gets where these tests run as root.
 pub const CODE_USER: u32 = 20_777;
 
+/// Stderr of the executor, in its directory.
+const LOG: &str = "exec.log";
+
 /// How the executor is started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Start {
@@ -107,9 +110,22 @@ impl Executor {
         Self::started_on(start, more, &[])
     }
 
+    /// Starts one whose directories are in `dir`.
+    pub fn started_in(dir: tempfile::TempDir, start: Start, more: &[&str]) -> Self {
+        Self::started_there(dir, start, more, &[])
+    }
+
     /// Starts one on a system that lacks some system calls: each with the error that it answers.
     pub fn started_on(start: Start, more: &[&str], lacking: &'static [(i64, i32)]) -> Self {
-        let dir = open_tempdir();
+        Self::started_there(open_tempdir(), start, more, lacking)
+    }
+
+    fn started_there(
+        dir: tempfile::TempDir,
+        start: Start,
+        more: &[&str],
+        lacking: &'static [(i64, i32)],
+    ) -> Self {
         for name in ["public", "private", "workspace", "state", "scratch", "socket"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
@@ -139,7 +155,7 @@ impl Executor {
                 std::os::unix::fs::chown(dir.path().join(name), Some(CODE_USER), Some(CODE_USER)).unwrap();
             }
         }
-        let process = spawn(start, &args, lacking);
+        let process = spawn(start, &args, lacking, &dir.path().join(LOG));
         Self {
             dir,
             start,
@@ -152,7 +168,12 @@ impl Executor {
 
     /// Starts the executor anew, as a supervisor would after its end.
     pub fn restart(&mut self) {
-        self.process = spawn(self.start, &self.args, self.lacking);
+        self.process = spawn(self.start, &self.args, self.lacking, &self.path(LOG));
+    }
+
+    /// What the executor has written to stderr.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path(LOG)).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -211,12 +232,16 @@ impl Drop for Executor {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            println!("the executor's log:\n{}", self.log());
+        }
     }
 }
 
-fn spawn(start: Start, args: &[String], lacking: &'static [(i64, i32)]) -> Child {
+fn spawn(start: Start, args: &[String], lacking: &'static [(i64, i32)], log: &Path) -> Child {
     let mut command = Command::new(dojo());
-    command.args(args).stdin(Stdio::piped());
+    let log = fs::File::options().append(true).create(true).open(log).unwrap();
+    command.args(args).stdin(Stdio::piped()).stderr(log);
     if geteuid().is_root() && matches!(start, Start::Ordinary | Start::Bare) {
         command.uid(CODE_USER).gid(CODE_USER);
     }

@@ -105,3 +105,18 @@ fn a_workspace_that_is_too_large_to_copy_is_said_with_what_to_do() {
     );
     relay.run(&execute(3, "print(1)")).well();
 }
+
+#[test]
+fn the_copy_counts_against_the_time_limit() {
+    let mut executor = Executor::start();
+    let mut relay = executor.connect();
+    let many = "for i in range(15000):\n    open('file-%d' % i, 'w').write('x')";
+    relay.run(&execute(1, many)).well();
+    let mut request = validate(2, "print(1)");
+    request.timeout_ms = 20;
+    let outcome = relay.run(&request);
+    assert_eq!(outcome.finished.exit, RunExit::TimedOut { killed: false });
+    assert!(outcome.finished.usage.wall_seconds >= 0.02 && !outcome.started);
+    assert!(!executor.path("scratch/validation").exists());
+    relay.run(&execute(3, "print(1)")).well();
+}

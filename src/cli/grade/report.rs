@@ -81,7 +81,7 @@ impl Report {
         Self {
             task: task.to_owned(),
             metric,
-            direction: spec.direction.unwrap_or_else(|| metric.natural_direction()),
+            direction: spec.improves(),
             valid: true,
             reason: None,
             measured: Measured::default(),
@@ -136,9 +136,7 @@ impl Report {
             let values: Option<Vec<String>> = measured.iter().map(|measured| value(measured)).collect();
             lines.extend(values.map(|values| [vec![name], values].concat()));
         };
-        line("score".to_owned(), &|measured| {
-            measured.score.map(|score| score.to_string())
-        });
+        line("score".to_owned(), &|measured| measured.score.map(plain));
         for (at, place) in self.measured.places.iter().enumerate() {
             line(format!("place on {}", place.board), &|measured| {
                 let place = measured.places.get(at)?;
@@ -157,6 +155,14 @@ impl Report {
                 .map(|above| if above { "yes" } else { "no" }.to_owned())
         });
         format!("{head}\n{}", lined_up(&lines))
+    }
+}
+
+/// A number with all its digits, and not with hundreds of zeros.
+fn plain(score: f64) -> String {
+    match score.abs() {
+        size if size != 0.0 && !(1e-5..1e15).contains(&size) => format!("{score:e}"),
+        _ => score.to_string(),
     }
 }
 

@@ -42,7 +42,7 @@ use super::document::name_of;
 use super::resolve::{Dirs, resolve};
 use crate::api::{API_VERSION, Episode, Task};
 
-pub use prepare::PREPARE_PROGRAM;
+pub use prepare::{PREPARE_CALL, PREPARE_PROGRAM};
 pub use security::Ids;
 
 /// Finalizer of a pod whose result was not harvested yet.

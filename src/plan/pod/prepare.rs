@@ -7,18 +7,12 @@ use super::volumes::{Access, PREPARE_FILE, mount};
 use super::{PodOptions, no_gpu, paths, resources, variable};
 use crate::api::{FileSource, Task};
 
-/// Python that calls `prepare(raw, public, private)` of a file: its arguments are the file and the three directories.
-///
-/// A container that is started again finds what an earlier one has left: finished data are kept, half of them are not.
-pub const PREPARE_PROGRAM: &str = r#"
-import importlib.util, pathlib, shutil, sys
+/// The part that every way of preparing shares; a literal, so that it can be put together with others.
+macro_rules! call {
+    () => {
+        r#"
+import importlib.util, pathlib, sys
 file, raw, public, private = map(pathlib.Path, sys.argv[1:5])
-done = private / ".prepared"
-if done.exists():
-    sys.exit(0)
-for directory in (public, private):
-    for entry in directory.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 spec = importlib.util.spec_from_file_location("prepare", file)
 module = importlib.util.module_from_spec(spec)
 sys.modules["prepare"] = module
@@ -27,8 +21,29 @@ function = getattr(module, "prepare", None)
 if not callable(function):
     sys.exit("there is no function `prepare(raw, public, private)` in it")
 function(raw, public, private)
-done.touch()
-"#;
+"#
+    };
+}
+
+/// Python that calls `prepare(raw, public, private)` of a file: its arguments are the file and the three directories.
+pub const PREPARE_CALL: &str = call!();
+
+/// [`PREPARE_CALL`] in a container, which can be started again and finds what an earlier one has left: finished data are
+/// kept, half of them are not.
+pub const PREPARE_PROGRAM: &str = concat!(
+    r#"
+import pathlib, shutil, sys
+public, private = map(pathlib.Path, sys.argv[3:5])
+done = private / ".prepared"
+if done.exists():
+    sys.exit(0)
+for directory in (public, private):
+    for entry in directory.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+"#,
+    call!(),
+    "done.touch()\n"
+);
 
 /// The `prepare` file, where each episode runs it: a Task with volumes has prepared data.
 pub(super) fn source(task: &Task) -> Option<&FileSource> {
@@ -54,6 +69,8 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Option<Container> 
         env: Some(vec![
             variable("HOME", paths::PREPARE_HOME),
             variable("TMPDIR", paths::PREPARE_HOME),
+            // The order of sets of text, so that the same code comes to the same data, here and on one machine.
+            variable("PYTHONHASHSEED", "0"),
             no_gpu(),
         ]),
         working_dir: Some(paths::PREPARE_HOME.into()),

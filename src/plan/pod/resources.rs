@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::Task;
-use crate::api::evaluation::SubmissionSpec;
 use crate::api::task::{EnvironmentSpec, GpuSpec, ResourceSpec};
 
 /// Disk of the relay's state in MiB: trajectory, program texts and logs.
@@ -48,10 +47,7 @@ pub(super) fn small() -> ResourceRequirements {
 
 /// For the relay: it holds a submission in memory while it grades it.
 pub(super) fn of_relay(task: &Task) -> ResourceRequirements {
-    let most = task.spec.evaluation.submission.max_bytes;
-    let most = most
-        .and_then(|bytes| u64::try_from(bytes).ok())
-        .unwrap_or(SubmissionSpec::DEFAULT_MAX_BYTES);
+    let most = task.spec.evaluation.submission.size_limit();
     let memory = RELAY_MEMORY_MIB + GRADING_FACTOR * most.div_ceil(1 << 20);
     equal(&amounts(
         "200m",

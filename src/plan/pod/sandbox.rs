@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Container, Probe};
 use super::security::{self, Role};
 use super::volumes::{self, Access, mount};
 use super::{PodOptions, no_gpu, paths, relay, resources};
+use crate::api::task::EnvironmentSpec;
 use crate::api::{SandboxMode, Task};
 
 pub(super) fn container(task: &Task, options: &PodOptions) -> Container {
@@ -13,6 +14,8 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Container {
         SandboxMode::Required => "required",
         SandboxMode::BestEffort => "best-effort",
     };
+    let memory = watched_memory(environment).to_string();
+    let cpus = cpus(environment).to_string();
     let arguments = [
         "exec",
         "--socket",
@@ -30,6 +33,10 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Container {
         "python3",
         "--sandbox",
         strictness,
+        "--memory",
+        &memory,
+        "--cpus",
+        &cpus,
     ];
     Container {
         restart_policy: Some("Always".into()),
@@ -55,4 +62,18 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Container {
         ]),
         ..super::container("sandbox", &environment.image, &arguments)
     }
+}
+
+/// Bytes that one program may use. The container's own limit ends the whole container, the executor with it, so the
+/// executor acts first: a sixteenth below it, at least 32 MiB.
+fn watched_memory(environment: &EnvironmentSpec) -> u64 {
+    const LEAST_MARGIN: u64 = 32 << 20;
+    let limit = environment.resources.memory.bytes().unwrap_or(u64::MAX);
+    limit.saturating_sub((limit / 16).max(LEAST_MARGIN))
+}
+
+/// Threads of numeric libraries: the CPUs of the container, a started one counted whole.
+fn cpus(environment: &EnvironmentSpec) -> u128 {
+    let milli = environment.resources.cpu.milli().unwrap_or(1_000);
+    milli.div_ceil(1_000).max(1)
 }

@@ -53,6 +53,7 @@ fn result(valid: bool) -> EpisodeResult {
         peak_memory_bytes: 1 << 20,
         trajectory_sha256: "def".into(),
         trajectory_bytes: 4096,
+        executor: true,
         layers: vec!["seccomp".into()],
     }
 }
