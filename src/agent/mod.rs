@@ -3,11 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `client` | the agent API as a client: one kept-alive connection, back-off, idempotent steps |
-//! | `actions` | the file of actions: read and checked before the first step |
 //! | [`replay`] | `dojo agent replay` |
 //! | [`wrap`] | `dojo agent exec` |
 
-mod actions;
 mod client;
 pub mod replay;
 pub mod wrap;

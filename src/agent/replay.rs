@@ -1,10 +1,12 @@
 //! `dojo agent replay`: does the actions of a file, one after the other.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use super::AgentError;
 use super::client::{Client, Stepped};
-use super::{AgentError, actions};
-use crate::wire::agent::{ActionStatus, StepReply};
+use crate::wire::agent::{ActionStatus, StepReply, StepRequest};
+use crate::wire::replay;
 
 /// What is replayed, and where.
 #[derive(Clone, Debug)]
@@ -18,7 +20,7 @@ pub struct Options {
 /// Replays to the end of the file, or until a budget is spent. Started again, it goes on where it was: each action has
 /// the same idempotency key as before.
 pub fn run(options: &Options) -> Result<(), AgentError> {
-    let actions = actions::read(&options.actions)?;
+    let actions = read(&options.actions)?;
     super::runtime()?.block_on(async {
         let mut client = Client::new(options.connection.clone());
         for (index, action) in actions.iter().enumerate() {
@@ -37,6 +39,13 @@ pub fn run(options: &Options) -> Result<(), AgentError> {
         }
         Ok(())
     })
+}
+
+/// Reads the file and checks all of it, before anything is done.
+fn read(path: &Path) -> Result<Vec<StepRequest>, AgentError> {
+    let wrong = |problem: String| AgentError::Input(format!("{}: {problem}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    replay::parse(&text).map_err(|problems| wrong(problems.join("\n  ")))
 }
 
 /// One step for people: number, action, status, reward, best so far.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::history::Page;
 use super::text;
-use crate::wire::agent::{ErrorType, StepError, StepRequest};
+use crate::wire::agent::{ErrorType, StepError, StepRequest, action};
 use crate::wire::config::MAX_CODE_BYTES;
 
 /// A request that makes sense.
@@ -55,24 +55,23 @@ impl Info {
 }
 
 /// Each action with the names of its parameters.
-const ACTIONS: [(&str, &[&str]); 5] = [
-    ("request_info", &["info_type"]),
-    ("validate_code", &["code"]),
-    ("execute_code", &["code"]),
-    ("get_history", &["from", "limit"]),
-    ("reset", &[]),
+const ACTIONS: [(&str, &[&str]); action::ALL.len()] = [
+    (action::REQUEST_INFO, &["info_type"]),
+    (action::VALIDATE_CODE, &["code"]),
+    (action::EXECUTE_CODE, &["code"]),
+    (action::GET_HISTORY, &["from", "limit"]),
+    (action::RESET, &[]),
 ];
 
 /// Checks a request. A request that makes no sense is a failed step, which is counted and recorded like any other.
 pub(super) fn parse(request: &StepRequest) -> Result<Action, StepError> {
     let Some((name, parameters)) = ACTIONS.iter().find(|(name, _)| *name == request.action) else {
-        let names: Vec<_> = ACTIONS.iter().map(|(name, _)| *name).collect();
         return Err(error(
             ErrorType::UnknownActionError,
             format!(
                 "there is no action `{}`; the actions are {}",
                 text::name(&request.action),
-                text::list(&names)
+                text::list(&action::ALL)
             ),
         ));
     };
@@ -93,10 +92,10 @@ pub(super) fn parse(request: &StepRequest) -> Result<Action, StepError> {
     }
     let params = &request.params;
     match *name {
-        "request_info" => info(params).map(Action::RequestInfo),
-        "validate_code" => code(name, params).map(Action::ValidateCode),
-        "execute_code" => code(name, params).map(Action::ExecuteCode),
-        "get_history" => page(params).map(Action::GetHistory),
+        action::REQUEST_INFO => info(params).map(Action::RequestInfo),
+        action::VALIDATE_CODE => code(name, params).map(Action::ValidateCode),
+        action::EXECUTE_CODE => code(name, params).map(Action::ExecuteCode),
+        action::GET_HISTORY => page(params).map(Action::GetHistory),
         _ => Ok(Action::Reset),
     }
 }

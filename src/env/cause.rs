@@ -2,6 +2,7 @@
 
 use super::actions::error;
 use super::budget::{TimeLimit, seconds};
+use super::effect::Loss;
 use super::text;
 use crate::wire::agent::{ErrorType, StepError};
 use crate::wire::channel::{RunExit, RunFinished};
@@ -50,16 +51,29 @@ pub(super) fn of_exit(ran: &RunFinished, limit: TimeLimit, own_ms: u64) -> Optio
     })
 }
 
-/// The error after the executor itself ended.
-pub(super) fn of_loss(reason: &str) -> StepError {
+/// The error after the executor itself was lost.
+pub(super) fn of_loss(loss: Loss) -> StepError {
+    let why = match loss {
+        Loss::Closed => ": it was out of memory, or the program killed it",
+        Loss::Silent | Loss::Confused | Loss::Replaced => "",
+    };
     error(
         ErrorType::SandboxResourceError,
         format!(
-            "the sandbox ended while the program ran ({}): it was out of memory, or the program killed it; its output is \
-             lost, the workspace is kept",
-            text::clip(reason, 1024, 0)
+            "{} while the program ran{why}; its output is lost, the workspace is kept",
+            what_happened(loss)
         ),
     )
+}
+
+/// A loss for the agent, which knows of a sandbox and of nothing behind it.
+pub(super) fn what_happened(loss: Loss) -> &'static str {
+    match loss {
+        Loss::Closed => "the sandbox ended",
+        Loss::Silent => "the sandbox stopped answering and was given up",
+        Loss::Confused => "the sandbox gave an answer that makes no sense and was given up",
+        Loss::Replaced => "the sandbox was started again",
+    }
 }
 
 fn exited(code: i32, stderr: &str) -> String {
@@ -219,6 +233,24 @@ mod tests {
         let error = exit_1(&stderr);
         assert!(error.error.len() < 400, "{}", error.error.len());
         assert!(error.details.len() < MAX_DETAILS + 64, "{}", error.details.len());
+    }
+
+    #[test]
+    fn memory_is_blamed_only_where_the_sandbox_ended_by_itself() {
+        let said =
+            [Loss::Closed, Loss::Silent, Loss::Confused, Loss::Replaced].map(|loss| of_loss(loss).error);
+        assert_eq!(
+            said[0],
+            "the sandbox ended while the program ran: it was out of memory, or the program killed it; its output is \
+             lost, the workspace is kept"
+        );
+        for said in &said[1..] {
+            assert!(!said.contains("memory") && !said.contains("killed"), "{said}");
+            assert!(
+                said.contains("while the program ran; its output is lost"),
+                "{said}"
+            );
+        }
     }
 
     #[test]

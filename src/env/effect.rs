@@ -47,11 +47,21 @@ pub enum EffectOutcome {
     ResetDone(Result<(), String>),
     /// The records that were asked for.
     History(Vec<StepRecord>),
-    /// The executor ended during the effect: out of memory, or killed.
-    ExecutorLost {
-        /// What is known of it.
-        reason: String,
-    },
+    /// The executor was lost during the effect.
+    ExecutorLost(Loss),
+}
+
+/// How an executor that was busy was lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loss {
+    /// Its connection closed: it ran out of memory, or was killed.
+    Closed,
+    /// It did not answer in time, or did not read.
+    Silent,
+    /// It sent something that it was not asked for.
+    Confused,
+    /// Another connection of the executor took its place: it was started again.
+    Replaced,
 }
 
 /// Why there is no grade.

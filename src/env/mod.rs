@@ -41,7 +41,7 @@ mod text;
 mod tests;
 
 pub use effect::{
-    Begin, Effect, EffectOutcome, GradeFailure, Now, Progress, PublicFacts, Refusal, TreeEntry,
+    Begin, Effect, EffectOutcome, GradeFailure, Loss, Now, Progress, PublicFacts, Refusal, TreeEntry,
 };
 
 use serde_json::Map;
@@ -249,12 +249,12 @@ impl Engine {
             (Phase::Run(kind, limit), EffectOutcome::Ran(ran)) => {
                 return run::after(&self.config, kind, limit, *ran);
             }
-            (Phase::Run(kind, _), EffectOutcome::ExecutorLost { reason }) => run::after_loss(kind, &reason),
+            (Phase::Run(kind, _), EffectOutcome::ExecutorLost(loss)) => run::after_loss(kind, loss),
             (Phase::Evaluate(ran), EffectOutcome::Evaluated(graded)) => {
                 run::after_grade(&self.config, step, self.ledger.best.as_ref(), &ran, graded)
             }
             (Phase::Reset, EffectOutcome::ResetDone(done)) => reset::conclude(done),
-            (Phase::Reset, EffectOutcome::ExecutorLost { reason }) => reset::lost(&reason),
+            (Phase::Reset, EffectOutcome::ExecutorLost(loss)) => reset::lost(loss),
             (Phase::History(page), EffectOutcome::History(records)) => {
                 history::conclude(page, self.ledger.steps, self.ledger.total_reward, &records)
             }

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::actions::error;
+use super::effect::Loss;
 use super::step::Conclusion;
-use super::text;
+use super::{cause, text};
 use crate::wire::agent::ErrorType;
 
 /// After the workspace was emptied, or could not be.
@@ -26,13 +27,13 @@ pub(super) fn conclude(done: Result<(), String>) -> Conclusion {
     }
 }
 
-/// After the executor ended during a reset.
-pub(super) fn lost(reason: &str) -> Conclusion {
+/// After the executor was lost during a reset.
+pub(super) fn lost(loss: Loss) -> Conclusion {
     Conclusion::failure(error(
         ErrorType::SandboxError,
         format!(
-            "the sandbox ended while the workspace was being emptied ({}); some of its files may be gone, try again",
-            text::clip(reason, 1024, 0)
+            "{} while the workspace was being emptied; some of its files may be gone, try again",
+            cause::what_happened(loss)
         ),
     ))
 }

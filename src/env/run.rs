@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::actions::error;
 use super::budget::TimeLimit;
-use super::effect::{Effect, GradeFailure};
+use super::effect::{Effect, GradeFailure, Loss};
 use super::reward::{self, Best};
 use super::step::{Conclusion, Next, Phase, line};
 use super::{cause, submission, text};
@@ -149,9 +149,9 @@ pub(super) fn after_grade(
     conclusion
 }
 
-/// After the executor ended while the program ran.
-pub(super) fn after_loss(kind: RunKind, reason: &str) -> Conclusion {
-    let failure = cause::of_loss(reason);
+/// After the executor was lost while the program ran.
+pub(super) fn after_loss(kind: RunKind, loss: Loss) -> Conclusion {
+    let failure = cause::of_loss(loss);
     let (title, result) = match kind {
         RunKind::Execute => (
             "Execution",

@@ -36,12 +36,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// The executor is not there; the step was not begun.
+    /// The executor is not there; nothing of the step was done.
     pub(super) fn not_ready() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "not_ready",
-            "the sandbox is not connected yet; nothing was counted, send the same request again in a second",
+            "the sandbox is not connected; nothing was counted, send the same request again in a second",
         )
     }
 

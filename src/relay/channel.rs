@@ -9,15 +9,19 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::executor::{Admitted, encode};
+use super::executor::{Admitted, Outgoing, encode};
 use super::steps::Episode;
+use super::strangers::Strangers;
+use crate::env::Loss;
 use crate::wire::channel::{FromExec, ToExec};
 use crate::wire::frame::{Decoder, Frame};
 
@@ -26,7 +30,7 @@ const HELLO_TIME: Duration = Duration::from_secs(5);
 /// Longest payload of a Hello in bytes.
 const HELLO_BYTES: usize = 8 * 1024;
 /// Connections without a Hello at one time; the oldest gives way to the newest.
-const STRANGERS: usize = 32;
+const GREETED: usize = 32;
 /// Sandbox layers that are recorded, and the longest name of one in bytes.
 const LAYERS: (usize, usize) = (16, 64);
 /// Pause after an accept that failed, for want of file descriptors as a rule.
@@ -34,6 +38,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time between the end of a connection and the loss of what ran on it: whoever ends relay and executor together ends
 /// them within it, and a step that is only interrupted is not recorded as failed.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// Time in which the executor must have read a frame: it has nothing else to do when one comes.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Bytes read at once.
 const READ: usize = 32 * 1024;
 
@@ -53,18 +59,28 @@ pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
 
 /// Accepts connections for ever.
 pub(super) async fn serve(listener: UnixListener, episode: Arc<Episode>) {
-    let mut strangers: VecDeque<AbortHandle> = VecDeque::new();
+    let strangers = Arc::new(Strangers::default());
+    let mut greeted: VecDeque<AbortHandle> = VecDeque::new();
     loop {
+        if let Some(pause) = strangers.pause() {
+            tokio::time::sleep(pause).await;
+        }
         match listener.accept().await {
             Ok((stream, _)) => {
-                strangers.retain(|stranger| !stranger.is_finished());
-                if strangers.len() >= STRANGERS
-                    && let Some(oldest) = strangers.pop_front()
+                greeted.retain(|greeting| !greeting.is_finished());
+                if greeted.len() >= GREETED
+                    && let Some(oldest) = greeted.pop_front()
                 {
                     oldest.abort();
+                    strangers.shown_out("it said nothing and made room for others");
                 }
-                let greeted = tokio::spawn(greet(stream, Arc::clone(&episode)));
-                strangers.push_back(greeted.abort_handle());
+                let (episode, strangers) = (Arc::clone(&episode), Arc::clone(&strangers));
+                let greeting = tokio::spawn(async move {
+                    if let Err(why) = greet(stream, episode).await {
+                        strangers.shown_out(&why);
+                    }
+                });
+                greeted.push_back(greeting.abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an executor's connection");
@@ -74,24 +90,19 @@ pub(super) async fn serve(listener: UnixListener, episode: Arc<Episode>) {
     }
 }
 
-/// Hears the Hello and takes or refuses the connection.
-async fn greet(mut stream: UnixStream, episode: Arc<Episode>) {
-    let hello = match tokio::time::timeout(HELLO_TIME, hello(&mut stream)).await {
-        Ok(Ok(hello)) => hello,
-        Ok(Err(error)) => {
-            return tracing::warn!(%error, "a connection to the executor's socket said no Hello");
-        }
-        Err(_) => return tracing::warn!("a connection to the executor's socket said no Hello in time"),
-    };
+/// Hears the Hello and takes the connection, or says why not.
+async fn greet(mut stream: UnixStream, episode: Arc<Episode>) -> Result<(), String> {
+    let hello = tokio::time::timeout(HELLO_TIME, hello(&mut stream))
+        .await
+        .map_err(|_| "it said no Hello in time")?
+        .map_err(|error| format!("it said no Hello: {error}"))?;
     let FromExec::Hello {
         version,
         resume,
         layers,
     } = hello
     else {
-        return tracing::warn!(
-            "a connection to the executor's socket began with something else than a Hello"
-        );
+        return Err("it began with something else than a Hello".into());
     };
     let (incoming, mut outgoing) = stream.into_split();
     match episode.executor.admit(version, resume.as_deref()) {
@@ -99,13 +110,15 @@ async fn greet(mut stream: UnixStream, episode: Arc<Episode>) {
             tracing::info!(connection = admitted.id, ?layers, "executor connected");
             tokio::spawn(converse(incoming, outgoing, admitted, Arc::clone(&episode)));
             episode.executor_connected(readable(layers));
+            Ok(())
         }
         Err(reason) => {
-            tracing::warn!(%reason, "a connection to the executor's socket is refused");
+            let why = format!("it is refused: {reason}");
             if let Ok(frame) = encode(&ToExec::Refused { reason }) {
                 // A stranger that does not read its refusal misses nothing.
                 let _ = tokio::time::timeout(HELLO_TIME, outgoing.write_all(&frame)).await;
             }
+            Err(why)
         }
     }
 }
@@ -149,45 +162,71 @@ async fn converse(
         outgoing: mut frames,
         close,
     } = admitted;
-    let writer = tokio::spawn(async move {
-        let welcome = encode(&ToExec::Welcome { secret })?;
-        outgoing.write_all(&welcome).await?;
-        // Ends when the connection is given up: the executor holds the other end of the queue.
-        while let Some(frame) = frames.recv().await {
-            outgoing.write_all(&frame).await?;
-        }
-        io::Result::Ok(())
-    });
-    let reason = tokio::select! {
-        reason = listen(incoming, id, &episode) => reason,
-        () = close.notified() => "it was closed by the relay".to_owned(),
+    // Kept to the end of this function: an executor that sees its connection close comes again.
+    let (loss, reason) = tokio::select! {
+        ended = listen(incoming, id, &episode) => ended,
+        ended = speak(&mut outgoing, secret, &mut frames) => ended,
+        () = close.notified() => (Loss::Closed, "it was closed by the relay".to_owned()),
     };
     tracing::warn!(connection = id, %reason, "the connection to the executor has ended");
-    episode.executor.ends(id);
+    episode.executor.ends(id, loss);
     tokio::time::sleep(LAST_WORDS).await;
-    episode.executor.gone(id, &reason);
-    writer.abort();
+    episode.executor.gone(id, loss);
 }
 
-/// Takes frames; gives the reason why there are no more.
-async fn listen(mut incoming: OwnedReadHalf, id: u64, episode: &Episode) -> String {
+/// Welcomes the executor and writes frames until that fails; says how it ended.
+async fn speak(
+    outgoing: &mut OwnedWriteHalf,
+    secret: String,
+    frames: &mut mpsc::Receiver<Outgoing>,
+) -> (Loss, String) {
+    let welcome = match encode(&ToExec::Welcome { secret }) {
+        Ok(bytes) => bytes,
+        Err(error) => return (Loss::Closed, format!("the Welcome cannot be encoded: {error}")),
+    };
+    let mut frame = Outgoing {
+        bytes: welcome,
+        sent: Arc::default(),
+    };
+    loop {
+        match tokio::time::timeout(WRITE_TIME, outgoing.write_all(&frame.bytes)).await {
+            Ok(Ok(())) => frame.sent.store(true, Ordering::Relaxed),
+            Ok(Err(error)) => return (Loss::Closed, format!("it cannot be written: {error}")),
+            Err(_) => return (Loss::Silent, "the executor does not read".into()),
+        }
+        frame = match frames.recv().await {
+            Some(frame) => frame,
+            // The relay gave the connection up, and says so by `close` too.
+            None => return (Loss::Closed, "it was closed by the relay".into()),
+        };
+    }
+}
+
+/// Takes frames; says how and why there are no more.
+async fn listen(mut incoming: OwnedReadHalf, id: u64, episode: &Episode) -> (Loss, String) {
+    let broke = |breach: String| {
+        (
+            Loss::Confused,
+            format!("the executor broke the protocol: {breach}"),
+        )
+    };
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; READ];
     loop {
         match incoming.read(&mut buffer).await {
-            Ok(0) => return "the executor closed it".into(),
+            Ok(0) => return (Loss::Closed, "the executor closed it".into()),
             Ok(count) => decoder.push(&buffer[..count]),
-            Err(error) => return format!("it cannot be read: {error}"),
+            Err(error) => return (Loss::Closed, format!("it cannot be read: {error}")),
         }
         loop {
             match next(&mut decoder) {
                 Ok(Some(frame)) => {
                     if let Err(breach) = episode.executor.take(id, frame) {
-                        return format!("the executor broke the protocol: {breach}");
+                        return broke(breach);
                     }
                 }
                 Ok(None) => break,
-                Err(breach) => return format!("the executor broke the protocol: {breach}"),
+                Err(breach) => return broke(breach),
             }
         }
     }

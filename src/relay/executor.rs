@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::output::{Follower, RunLog};
 use super::receipt::{Ending, Receipt};
 use super::secrets::{Secrets, same};
+use crate::env::Loss;
 use crate::metrics::RelayMetrics;
 use crate::wire::channel::{CHANNEL_VERSION, RunRequest, ToExec};
 use crate::wire::frame::Frame;
@@ -43,17 +45,28 @@ struct State {
 #[derive(Debug)]
 struct Link {
     id: u64,
-    send: mpsc::Sender<Vec<u8>>,
+    send: mpsc::Sender<Outgoing>,
     close: Arc<Notify>,
-    /// It has ended, and what ran on it is about to be given up.
-    ended: bool,
+    /// How it has ended: what ran on it is about to be given up.
+    ended: Option<Loss>,
 }
 
 /// The request that goes on.
 #[derive(Debug)]
 struct Pending {
     receipt: Receipt,
+    /// Whether all of the request went out: what did not cannot have been begun.
+    sent: Arc<AtomicBool>,
     ended: oneshot::Sender<Ending>,
+}
+
+/// A frame for the executor.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The encoded frame.
+    pub(super) bytes: Vec<u8>,
+    /// To be set once all of it is written.
+    pub(super) sent: Arc<AtomicBool>,
 }
 
 /// An accepted connection, as its task needs it.
@@ -63,8 +76,8 @@ pub(super) struct Admitted {
     pub(super) id: u64,
     /// The resume secret, for the Welcome.
     pub(super) secret: String,
-    /// Encoded frames for the executor.
-    pub(super) outgoing: mpsc::Receiver<Vec<u8>>,
+    /// Frames for the executor.
+    pub(super) outgoing: mpsc::Receiver<Outgoing>,
     /// Told when the connection must end.
     pub(super) close: Arc<Notify>,
 }
@@ -114,7 +127,7 @@ impl Executor {
             }
             None => {}
         }
-        state.disconnect("another connection of the executor took its place");
+        state.disconnect(Loss::Replaced);
         state.connections += 1;
         let (send, outgoing) = mpsc::channel(WAITING);
         let close = Arc::new(Notify::new());
@@ -123,7 +136,7 @@ impl Executor {
             id,
             send,
             close: Arc::clone(&close),
-            ended: false,
+            ended: None,
         });
         self.metrics.executor_connected.set(1);
         Ok(Admitted {
@@ -143,7 +156,10 @@ impl Executor {
         let Some(pending) = &mut state.asked else {
             return Err("something came while nothing was asked for".into());
         };
-        if let Some(ending) = pending.receipt.take(frame)?
+        let ending = pending.receipt.take(frame)?;
+        // Whoever answers has the request.
+        pending.sent.store(true, Ordering::Relaxed);
+        if let Some(ending) = ending
             && let Some(pending) = state.asked.take()
         {
             // Nobody waits any more only when the step was given up; then nobody misses it.
@@ -153,19 +169,19 @@ impl Executor {
     }
 
     /// Connection `id` has ended: nothing more is sent on it. What ran on it is given up by [`Executor::gone`].
-    pub(super) fn ends(&self, id: u64) {
+    pub(super) fn ends(&self, id: u64, loss: Loss) {
         let mut state = self.state();
         if let Some(link) = state.link.as_mut().filter(|link| link.id == id) {
-            link.ended = true;
+            link.ended = Some(loss);
             self.metrics.executor_connected.set(0);
         }
     }
 
     /// Connection `id` is gone, and with it what ran on it.
-    pub(super) fn gone(&self, id: u64, reason: &str) {
+    pub(super) fn gone(&self, id: u64, loss: Loss) {
         let mut state = self.state();
         if state.is_live(id) {
-            state.disconnect(reason);
+            state.disconnect(loss);
             self.metrics.executor_connected.set(0);
         }
     }
@@ -195,27 +211,38 @@ impl Executor {
     }
 
     async fn ask(&self, message: &ToExec, receipt: Receipt, limit: Duration) -> io::Result<Ending> {
-        let frame = encode(message)?;
+        let sent = Arc::new(AtomicBool::new(false));
+        let frame = Outgoing {
+            bytes: encode(message)?,
+            sent: Arc::clone(&sent),
+        };
         let (ended, ending) = oneshot::channel();
         {
             let mut state = self.state();
-            let sent = match &state.link {
-                Some(link) if !link.ended => link.send.try_send(frame).is_ok(),
+            let queued = match &state.link {
+                Some(link) if link.ended.is_none() => link.send.try_send(frame).is_ok(),
                 _ => false,
             };
-            if !sent {
-                return Ok(Ending::Lost("no executor is connected".into()));
+            if !queued {
+                return Ok(Ending::Unsent);
             }
-            state.asked = Some(Pending { receipt, ended });
+            state.asked = Some(Pending {
+                receipt,
+                sent: Arc::clone(&sent),
+                ended,
+            });
         }
         Ok(match tokio::time::timeout(limit, ending).await {
             Ok(Ok(ending)) => ending,
-            Ok(Err(_)) => Ending::Lost("the executor ended".into()),
+            Ok(Err(_)) => lost(&sent, Loss::Closed),
             Err(_) => {
-                let reason = format!("the executor did not answer within {} s", limit.as_secs());
-                self.state().disconnect(&reason);
+                tracing::warn!(
+                    seconds = limit.as_secs(),
+                    "the executor does not answer and is given up"
+                );
+                self.state().disconnect(Loss::Silent);
                 self.metrics.executor_connected.set(0);
-                Ending::Lost(reason)
+                lost(&sent, Loss::Silent)
             }
         })
     }
@@ -231,7 +258,10 @@ impl Executor {
         }
         let run = pending.receipt.number();
         // A queue that is full holds a cancellation already.
-        encode(&ToExec::Cancel { run }).is_ok_and(|frame| link.send.try_send(frame).is_ok())
+        encode(&ToExec::Cancel { run }).is_ok_and(|bytes| {
+            let sent = Arc::default();
+            link.send.try_send(Outgoing { bytes, sent }).is_ok()
+        })
     }
 
     /// Follows the output of the running program, from its beginning.
@@ -247,7 +277,7 @@ impl Executor {
 
 impl State {
     fn connected(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| !link.ended)
+        self.link.as_ref().is_some_and(|link| link.ended.is_none())
     }
 
     fn is_live(&self, id: u64) -> bool {
@@ -255,13 +285,24 @@ impl State {
     }
 
     /// Ends the live connection, and the request that it was busy with.
-    fn disconnect(&mut self, reason: &str) {
+    fn disconnect(&mut self, mut loss: Loss) {
         if let Some(link) = self.link.take() {
             link.close.notify_one();
+            // A connection that has ended by itself is not lost to the one that comes after it.
+            loss = link.ended.unwrap_or(loss);
         }
         if let Some(pending) = self.asked.take() {
-            let _ = pending.ended.send(Ending::Lost(reason.to_owned()));
+            let _ = pending.ended.send(lost(&pending.sent, loss));
         }
+    }
+}
+
+/// The ending of a request whose executor is lost.
+fn lost(sent: &AtomicBool, loss: Loss) -> Ending {
+    if sent.load(Ordering::Relaxed) {
+        Ending::Lost(loss)
+    } else {
+        Ending::Unsent
     }
 }
 

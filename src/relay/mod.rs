@@ -13,7 +13,7 @@
 //! | `routes`, `serve`, `answer` | HTTP: paths, token, limits, problems |
 //! | `steps`, `perform` | the way of a step, its effects |
 //! | `journal`, `result`, `secrets`, `files` | what is on the disk |
-//! | `executor`, `receipt`, `channel` | the executor: who it is, what it may answer, its socket |
+//! | `executor`, `receipt`, `channel`, `strangers` | the executor: who it is, what it may answer, its socket, and who else connects there |
 //! | `output` | logs of runs and their followers |
 //! | `grading`, `public` | the Task's private and public files |
 //!
@@ -34,6 +34,7 @@ mod routes;
 mod secrets;
 mod serve;
 mod steps;
+mod strangers;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -179,13 +180,14 @@ async fn relay(options: &Options) -> Result<(), RelayError> {
     let socket = bind_socket(&options.socket)?;
     if let Some(admin) = options.admin_listen {
         let router = routes::admin(Arc::clone(&episode), metrics);
-        tokio::spawn(serve::serve(listen(admin).await?, router));
+        tokio::spawn(serve::serve(listen(admin).await?, router, None));
     }
     tokio::spawn(Arc::clone(&episode).sync_journal());
     tokio::spawn(channel::serve(socket, Arc::clone(&episode)));
     tokio::spawn(serve::serve(
         agent_listener,
         routes::agent(Arc::clone(&episode), &token),
+        Some(serve::AUTHORIZATION_TIME),
     ));
     // Last: whoever sees the file can connect.
     write_connection(&options.connection, address, &token)?;

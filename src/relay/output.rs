@@ -67,6 +67,12 @@ impl RunLog {
         }
     }
 
+    /// Followers that there are now.
+    #[cfg(test)]
+    pub(super) fn followers(&self) -> usize {
+        self.length.receiver_count()
+    }
+
     /// A reader from the log's beginning to its end.
     pub(super) fn follow(&self) -> Follower {
         Follower {

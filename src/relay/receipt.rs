@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::output::RunLog;
 use super::secrets::hex;
+use crate::env::Loss;
 use crate::wire::channel::{
     Captured, FromExec, OutputCaps, RunExit, RunFinished, RunRequest, SubmissionFound,
 };
@@ -22,8 +23,10 @@ pub(super) enum Ending {
     Ran(Box<RunFinished>, Vec<u8>),
     /// The workspace was emptied, or could not be.
     Reset(Result<(), String>),
-    /// The executor is gone, for this reason.
-    Lost(String),
+    /// The executor was lost with the request.
+    Lost(Loss),
+    /// The request did not reach an executor, so nothing of it was done.
+    Unsent,
 }
 
 /// What has come of a request so far.

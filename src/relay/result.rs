@@ -4,12 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::files;
-use crate::wire::result::{EpisodeResult, MAX_RESULT_BYTES};
-
-/// Longest text of a broken Task, in characters.
-const MAX_TASK_ERROR: usize = 200;
-/// What is left of it where the result would be too long.
-const SHORT_TASK_ERROR: usize = 80;
+use crate::wire::result::EpisodeResult;
 
 /// Where the result goes.
 #[derive(Debug)]
@@ -37,41 +32,12 @@ impl ResultFile {
 
     /// Writes the result.
     pub(super) fn write(&self, result: &EpisodeResult) -> io::Result<()> {
-        let bytes = encode(result)?;
+        let bytes = result.to_bytes();
         if self.in_place {
             files::overwrite(&self.path, &bytes)
         } else {
             files::exchange(&self.path, &self.spare, &bytes)
         }
-    }
-}
-
-/// At most [`MAX_RESULT_BYTES`] of JSON. What is said elsewhere too (layers, places) gives way first.
-fn encode(result: &EpisodeResult) -> io::Result<Vec<u8>> {
-    let mut result = result.clone();
-    shorten(&mut result.task_error, MAX_TASK_ERROR);
-    let shrink: [fn(&mut EpisodeResult); 4] = [
-        |_| {},
-        |result| result.layers.clear(),
-        |result| result.places.clear(),
-        |result| shorten(&mut result.task_error, SHORT_TASK_ERROR),
-    ];
-    let mut bytes = Vec::new();
-    for step in shrink {
-        step(&mut result);
-        bytes = serde_json::to_vec(&result)?;
-        if bytes.len() <= MAX_RESULT_BYTES {
-            break;
-        }
-    }
-    Ok(bytes)
-}
-
-fn shorten(text: &mut Option<String>, characters: usize) {
-    if let Some(text) = text
-        && let Some((end, _)) = text.char_indices().nth(characters)
-    {
-        text.truncate(end);
     }
 }
 
@@ -105,30 +71,6 @@ mod tests {
             executor: true,
             layers: vec!["landlock-abi-7".into()],
         }
-    }
-
-    #[test]
-    fn an_ordinary_result_is_written_whole() {
-        let bytes = encode(&example()).unwrap();
-        assert!(bytes.len() < MAX_RESULT_BYTES);
-        assert_eq!(
-            serde_json::from_slice::<EpisodeResult>(&bytes).unwrap(),
-            example()
-        );
-    }
-
-    #[test]
-    fn no_result_is_longer_than_the_limit() {
-        let mut result = example();
-        result.layers = vec!["x".repeat(64); 32];
-        assert!(encode(&result).unwrap().len() <= MAX_RESULT_BYTES);
-        result.places = vec![("y".repeat(63), u64::MAX, u64::MAX); 4];
-        result.task_error = Some("\u{1}".repeat(1000));
-        let bytes = encode(&result).unwrap();
-        assert!(bytes.len() <= MAX_RESULT_BYTES, "{}", bytes.len());
-        let read: EpisodeResult = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(read.score, result.score);
-        assert!(read.task_error.is_some() && read.executor);
     }
 
     #[test]

@@ -14,12 +14,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
-use hyper::body::Frame;
-use tokio::sync::mpsc;
+use hyper::body::{Body as _, Frame};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::answer::{Problem, json};
 use super::output::Follower;
 use super::secrets::same;
+use super::serve::Authorized;
 use super::steps::Episode;
 use crate::metrics::{self, RelayMetrics};
 use crate::wire::agent::{IDEMPOTENCY_HEADER, StepRequest};
@@ -27,8 +28,10 @@ use crate::wire::config::MAX_BODY_BYTES;
 
 /// Time for the body of a request.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// A body over the limit is read and dropped up to this size, so that its sender gets to read the answer.
-const DRAINED: usize = 4 * MAX_BODY_BYTES;
+/// Bodies that are collected at one time; further ones wait.
+const BODIES: usize = 8;
+/// What is left of a body over the limit is read and dropped up to this size, so that its sender gets to read the answer.
+const DRAINED: usize = 64 * 1024 * 1024;
 /// Longest idempotency key in bytes.
 const MAX_KEY: usize = 128;
 
@@ -37,6 +40,8 @@ struct Agent {
     episode: Arc<Episode>,
     /// The whole `Authorization` header.
     authorization: String,
+    /// Places for bodies that are being collected.
+    bodies: Semaphore,
 }
 
 /// The agent API. Everything but `/healthz` wants `token`.
@@ -44,6 +49,7 @@ pub(super) fn agent(episode: Arc<Episode>, token: &str) -> Router {
     let state = Arc::new(Agent {
         episode,
         authorization: format!("Bearer {token}"),
+        bodies: Semaphore::new(BODIES),
     });
     Router::new()
         .route("/v1/step", post(step))
@@ -102,6 +108,9 @@ async fn authorize(State(agent): State<Arc<Agent>>, request: Request, next: Next
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
     if shown.is_some_and(|shown| same(shown, &agent.authorization)) {
+        if let Some(connection) = request.extensions().get::<Authorized>() {
+            connection.set();
+        }
         next.run(request).await
     } else {
         Problem::new(
@@ -117,7 +126,7 @@ async fn step(State(agent): State<Arc<Agent>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = async {
         let key = idempotency_key(&parts.headers)?;
-        let body = read(body).await?;
+        let body = read(body, &agent.bodies).await?;
         let request: StepRequest = serde_json::from_slice(&body).map_err(|error| {
             Problem::bad_request(format!(
                 "the body is not a step such as {{\"action\": \"execute_code\", \"params\": {{\"code\": \"…\"}}}}: \
@@ -182,8 +191,13 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(String::from_utf8_lossy(key).into_owned()))
 }
 
-/// The body, within its limits of size and time.
-async fn read(body: Body) -> Result<Bytes, Problem> {
+/// The body, within its limits of size and time. One that is too large is answered at once, before it has come.
+async fn read(body: Body, places: &Semaphore) -> Result<Bytes, Problem> {
+    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > MAX_BODY_BYTES {
+        return Err(too_large(body));
+    }
+    // Never closed, so there is always a place in the end.
+    let _place = places.acquire().await.ok();
     tokio::time::timeout(BODY_TIME, collect(body))
         .await
         .unwrap_or_else(|_| {
@@ -197,28 +211,38 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
 
 async fn collect(mut body: Body) -> Result<Bytes, Problem> {
     let mut collected = Vec::new();
-    let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
         let Ok(piece) = frame.into_data() else {
             continue;
         };
-        length += piece.len();
-        if length > DRAINED {
-            break;
+        if collected.len() + piece.len() > MAX_BODY_BYTES {
+            return Err(too_large(body));
         }
-        if length <= MAX_BODY_BYTES {
-            collected.extend_from_slice(&piece);
-        }
+        collected.extend_from_slice(&piece);
     }
-    if length <= MAX_BODY_BYTES {
-        return Ok(collected.into());
-    }
-    Err(Problem::new(
+    Ok(collected.into())
+}
+
+/// The problem of a body over the limit, the rest of which is drained while its sender gets the answer: a connection
+/// that is closed on a sender takes the answer with it.
+fn too_large(rest: Body) -> Problem {
+    tokio::spawn(tokio::time::timeout(BODY_TIME, drain(rest)));
+    Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "too_large",
         format!("the body is larger than {MAX_BODY_BYTES} bytes"),
-    ))
+    )
+}
+
+async fn drain(mut rest: Body) {
+    let mut drained = 0;
+    while let Some(Ok(frame)) = rest.frame().await {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+        if drained > DRAINED {
+            break;
+        }
+    }
 }
 
 /// A body that grows with a log.
@@ -229,7 +253,13 @@ impl Tail {
         // One piece waits for the client and one for the queue: a slow client costs no more.
         let (send, pieces) = mpsc::channel(1);
         tokio::spawn(async move {
-            while let Some(piece) = follower.next().await {
+            loop {
+                let piece = tokio::select! {
+                    piece = follower.next() => piece,
+                    // A program may be silent for hours after its follower left.
+                    () = send.closed() => break,
+                };
+                let Some(piece) = piece else { break };
                 if send.send(piece).await.is_err() {
                     break;
                 }
@@ -257,6 +287,7 @@ impl hyper::body::Body for Tail {
 mod tests {
     use axum::http::HeaderValue;
 
+    use super::super::output::RunLog;
     use super::*;
 
     fn key(values: &[&'static str]) -> Result<Option<String>, Problem> {
@@ -265,6 +296,23 @@ mod tests {
             headers.append(IDEMPOTENCY_HEADER, HeaderValue::from_static(value));
         }
         idempotency_key(&headers)
+    }
+
+    #[tokio::test]
+    async fn a_follower_of_a_silent_program_ends_when_its_client_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = RunLog::create(&dir.path().join("execution_1.log"), 10).unwrap();
+        let tail = Tail::of(log.follow());
+        assert_eq!(log.followers(), 1);
+        tokio::task::yield_now().await;
+        drop(tail);
+        tokio::time::timeout(BODY_TIME, async {
+            while log.followers() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
     }
 
     #[test]

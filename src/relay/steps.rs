@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::result::ResultFile;
 use crate::env::{Begin, Effect, Engine, Now, Progress};
 use crate::metrics::RelayMetrics;
-use crate::wire::agent::{ActionStatus, StateReply, StepRequest};
+use crate::wire::agent::{ActionStatus, StateReply, StepRequest, action};
 use crate::wire::journal::StepRecord;
 
 /// Pause between two `fsync`s of the journal: what a power cut can cost at most.
@@ -154,10 +154,7 @@ impl Episode {
         loop {
             let outcome = match self.perform(effect, &mut submission).await {
                 Ok(outcome) => outcome,
-                Err(error) => {
-                    tracing::error!(%error, "the step is given up");
-                    return guard.answer(Err(Problem::failed(&error.to_string())));
-                }
+                Err(problem) => return guard.answer(Err(problem)),
             };
             let mut desk = self.desk();
             match desk.engine.advance(outcome, self.now()) {
@@ -330,16 +327,9 @@ fn reply(record: &StepRecord) -> Answer {
 }
 
 /// Labels come from a closed set, whatever an agent calls its actions.
-fn known_action(action: &str) -> &'static str {
-    const ACTIONS: [&str; 5] = [
-        "request_info",
-        "validate_code",
-        "execute_code",
-        "get_history",
-        "reset",
-    ];
-    ACTIONS
+fn known_action(named: &str) -> &'static str {
+    action::ALL
         .into_iter()
-        .find(|known| *known == action)
+        .find(|known| *known == named)
         .unwrap_or("unknown")
 }

@@ -15,6 +15,22 @@ pub struct Connection {
     pub token: String,
 }
 
+/// Names of the actions.
+pub mod action {
+    /// Tells of the task.
+    pub const REQUEST_INFO: &str = "request_info";
+    /// Checks and runs a program without grading.
+    pub const VALIDATE_CODE: &str = "validate_code";
+    /// Runs a program and grades its submission.
+    pub const EXECUTE_CODE: &str = "execute_code";
+    /// Tells of earlier steps.
+    pub const GET_HISTORY: &str = "get_history";
+    /// Empties the workspace.
+    pub const RESET: &str = "reset";
+    /// All of them.
+    pub const ALL: [&str; 5] = [REQUEST_INFO, VALIDATE_CODE, EXECUTE_CODE, GET_HISTORY, RESET];
+}
+
 /// One step request: `{"action": "execute_code", "params": {"code": "..."}}`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]

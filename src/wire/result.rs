@@ -9,6 +9,10 @@ use crate::api::status::RewardBasis;
 /// Largest result file: the kubelet shares 12 KiB of termination messages among all containers of a pod.
 pub const MAX_RESULT_BYTES: usize = 1024;
 
+/// Longest error of a Task, in characters.
+const MAX_TASK_ERROR: usize = 200;
+const CUT: &str = "…";
+
 /// The result so far.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,6 +73,11 @@ impl EpisodeResult {
     /// in `…`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut fitted = self.clone();
+        if let Some(error) = &mut fitted.task_error
+            && error.chars().count() > MAX_TASK_ERROR
+        {
+            *error = error.chars().take(MAX_TASK_ERROR - 1).collect::<String>() + CUT;
+        }
         loop {
             // Strings, numbers and lists of them: there is nothing that JSON cannot hold.
             let bytes = serde_json::to_vec(&fitted).unwrap_or_default();
@@ -80,7 +89,6 @@ impl EpisodeResult {
 
     /// Leaves one thing out; false when nothing is left that could be.
     fn shorten(&mut self) -> bool {
-        const CUT: &str = "…";
         if self.layers.last().is_some_and(|last| last == CUT) {
             self.layers.pop();
         }
@@ -199,6 +207,15 @@ mod tests {
             let error = fitted(&result).task_error.unwrap();
             assert!(error.starts_with(letter), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_over_its_limit_is_cut_even_where_it_fits() {
+        let result = EpisodeResult {
+            task_error: Some("é".repeat(201)),
+            ..longest()
+        };
+        assert_eq!(fitted(&result).task_error.unwrap(), "é".repeat(199) + "…");
     }
 
     #[test]

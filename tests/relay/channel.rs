@@ -1,7 +1,9 @@
 //! Who may be the executor, and what becomes of one that misbehaves.
 
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use mledojo::wire::agent::ErrorType;
 use mledojo::wire::channel::ToExec;
 
 use crate::support::executor::{Executor, greet};
-use crate::support::{Agent, Files, execute, info, start_relay, until};
+use crate::support::{Agent, Files, Process, execute, info, problem, relay_command, start_relay, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -90,6 +92,62 @@ fn an_executor_lost_in_a_step_fails_that_step_and_the_episode_goes_on() {
         assert!((reply.reward - 1.0).abs() < 1e-12);
     }
     assert_eq!(files.journal().1.len(), 8);
+}
+
+#[test]
+fn a_program_that_was_never_sent_is_not_charged() {
+    let files = Files::new(15, HOUR);
+    let _relay = start_relay(&files);
+    let not_ready = (503, "not_ready".to_owned());
+    // It reads no more, which shows when the next program is sent.
+    let (link, answer) = greet(&files.socket(), None).unwrap();
+    let ToExec::Welcome { secret } = answer else {
+        panic!("{answer:?}");
+    };
+    link.stream.shutdown(Shutdown::Read).unwrap();
+    let mut agent = Agent::new(&files);
+    for key in ["a", "b", "c"] {
+        let answer = agent.post("/v1/step", Some(key), &execute("submit 0.1"));
+        assert_eq!(problem(&answer), not_ready);
+    }
+    // It goes while a program is half sent.
+    let (link, _) = greet(&files.socket(), Some(secret.clone())).unwrap();
+    let waiting = {
+        let mut agent = Agent::new(&files);
+        let program = "print x\n".repeat(100_000);
+        thread::spawn(move || agent.post("/v1/step", Some("a"), &execute(&program)))
+    };
+    agent.wait_busy();
+    drop(link);
+    assert_eq!(problem(&waiting.join().unwrap()), not_ready);
+    assert_eq!(agent.state().steps, 0);
+    let _executor = Executor::resume(files.socket(), Some(secret));
+    assert_eq!(agent.step("a", &execute("submit 0.1")).step, 1);
+    assert_eq!(files.journal().1.len(), 1);
+}
+
+#[test]
+fn a_flood_of_strangers_costs_few_lines_and_lets_the_executor_in() {
+    let files = Files::new(15, HOUR);
+    let log = files.path("relay.log");
+    let mut command = relay_command(&files);
+    command
+        .env("DOJO_LOG", "warn")
+        .stderr(Stdio::from(std::fs::File::create(&log).unwrap()));
+    let _relay = Process::start(&mut command);
+    until("the relay is there", || {
+        std::fs::metadata(files.connection()).ok()
+    });
+    for _ in 0..600 {
+        let mut stream = UnixStream::connect(files.socket()).unwrap();
+        // It may be shown out before it has said all.
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\n\r\n");
+    }
+    let executor = Executor::start(files.socket());
+    executor.secret();
+    assert_eq!(Agent::new(&files).step("a", &info()).step, 1);
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!((1..=6).contains(&text.lines().count()), "{text}");
 }
 
 #[test]

@@ -39,7 +39,15 @@ struct Shared {
 impl Executor {
     /// Connects, and again whenever the connection ends.
     pub fn start(socket: PathBuf) -> Self {
-        let shared = Arc::new(Shared::default());
+        Self::resume(socket, None)
+    }
+
+    /// As [`Executor::start`], with the secret of an executor before it.
+    pub fn resume(socket: PathBuf, secret: Option<String>) -> Self {
+        let shared = Arc::new(Shared {
+            secret: Mutex::new(secret),
+            ..Shared::default()
+        });
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || {

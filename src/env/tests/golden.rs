@@ -116,9 +116,7 @@ fn script() -> Vec<(StepRequest, Vec<EffectOutcome>)> {
         ),
         (
             execute("os.kill(1, 9)"),
-            vec![EffectOutcome::ExecutorLost {
-                reason: "connection lost".into(),
-            }],
+            vec![EffectOutcome::ExecutorLost(Loss::Closed)],
         ),
         (
             execute("import time; time.sleep(1000)"),

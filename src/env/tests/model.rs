@@ -164,13 +164,11 @@ impl Pair {
                     graded(standing(tens as f64 / 10.0, 10 - tens, 4), None)
                 }
             },
-            Effect::Reset { .. } if self.dice.once_in(4) => {
-                EffectOutcome::ExecutorLost { reason: "x".into() }
-            }
+            Effect::Reset { .. } if self.dice.once_in(4) => EffectOutcome::ExecutorLost(Loss::Closed),
             Effect::Reset { .. } => EffectOutcome::ResetDone(Ok(())),
             Effect::ReadHistory { first, last } => self.live.read(*first, *last),
             Effect::Run(_) => match self.dice.below(8) {
-                0 => EffectOutcome::ExecutorLost { reason: "x".into() },
+                0 => EffectOutcome::ExecutorLost(Loss::Closed),
                 1 => broke(RunExit::Exited { code: 1 }, "Boom\n"),
                 2 => broke(RunExit::TimedOut { killed: true }, ""),
                 3 => ran(RunExit::Exited { code: 0 }, SubmissionFound::Missing, "", ""),

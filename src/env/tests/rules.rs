@@ -134,9 +134,7 @@ fn each_failure_has_its_error_type_and_no_reward() {
             ErrorType::EvaluationError,
         ),
         (
-            vec![EffectOutcome::ExecutorLost {
-                reason: "killed".into(),
-            }],
+            vec![EffectOutcome::ExecutorLost(Loss::Closed)],
             ErrorType::SandboxResourceError,
         ),
         (
@@ -158,9 +156,7 @@ fn each_failure_has_its_error_type_and_no_reward() {
 fn a_reset_that_fails_is_a_sandbox_error() {
     for outcome in [
         EffectOutcome::ResetDone(Err("permission denied".into())),
-        EffectOutcome::ExecutorLost {
-            reason: "killed".into(),
-        },
+        EffectOutcome::ExecutorLost(Loss::Closed),
     ] {
         let mut episode = Episode::new(config(|_| ()));
         let reply = episode.step(request("reset", json!({})), vec![outcome]);

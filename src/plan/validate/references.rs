@@ -1,16 +1,20 @@
 //! What documents say of each other: names that are taken twice, references that lead nowhere.
 
+use k8s_openapi::ByteString;
 use serde_json::Value;
 
 use super::identify::Kind;
 use super::wording::{closest, listed};
 use super::{Entry, schema};
+use crate::wire::replay;
 
 /// Where a kind refers to a file in a ConfigMap, as JSON pointer.
 const FILES: &[(Kind, &str)] = &[
     (Kind::Task, "/spec/data/prepare/configMapKeyRef"),
-    (Kind::Episode, "/spec/agent/replay/configMapKeyRef"),
+    (Kind::Episode, REPLAY),
 ];
+/// The file of actions that an Episode replays.
+const REPLAY: &str = "/spec/agent/replay/configMapKeyRef";
 
 /// Where a kind refers to another object by name, as JSON pointer.
 const NAMES: &[(Kind, &str, Kind)] = &[
@@ -56,11 +60,17 @@ fn dangling(entries: &[Entry], entry: &Entry) -> Vec<schema::Finding> {
         if let Some(reference) = references(pointer) {
             match find(entries, entry, Kind::ConfigMap, reference) {
                 Err(missing) => found.extend(missing.map(|message| (path_of(pointer, "name"), message))),
-                Ok(map) => {
-                    found.extend(
-                        missing_key(map, reference).map(|message| (path_of(pointer, "key"), message)),
-                    );
-                }
+                Ok(map) => match missing_key(map, reference) {
+                    Some(message) => found.push((path_of(pointer, "key"), message)),
+                    None if *pointer == REPLAY => {
+                        found.extend(
+                            unplayable(map, reference)
+                                .into_iter()
+                                .map(|message| ("spec.agent.replay".into(), message)),
+                        );
+                    }
+                    None => {}
+                },
             }
         }
     }
@@ -112,6 +122,29 @@ fn find<'a>(
         kind.name(),
         from.namespace()
     )))
+}
+
+/// What is wrong with a file of actions.
+fn unplayable(map: &Entry, reference: &Value) -> Vec<String> {
+    let key = reference["key"].as_str().unwrap_or_default();
+    let problems = match map.value["data"][key].as_str() {
+        Some(text) => replay::parse(text).err().unwrap_or_default(),
+        None => {
+            let bytes: Option<ByteString> = serde_json::from_value(map.value["binaryData"][key].clone()).ok();
+            match bytes.map(|bytes| String::from_utf8(bytes.0)) {
+                Some(Ok(text)) => replay::parse(&text).err().unwrap_or_default(),
+                Some(Err(_)) => vec!["is not text in UTF-8".into()],
+                None => vec!["is not base64".into()],
+            }
+        }
+    };
+    let file = |problem| {
+        format!(
+            "file `{key}` of ConfigMap `{}`: {problem}",
+            map.name().unwrap_or_default()
+        )
+    };
+    problems.into_iter().map(file).collect()
 }
 
 fn missing_key(map: &Entry, reference: &Value) -> Option<String> {

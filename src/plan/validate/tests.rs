@@ -29,7 +29,7 @@ const CODE: &str = r"
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: iris-code}
-data: {prepare.py: 'def prepare(raw, public, private): pass', actions.yaml: '[]'}
+data: {prepare.py: 'def prepare(raw, public, private): pass', actions.yaml: '[{action: reset}]'}
 ";
 
 fn document(text: &str) -> Document {
@@ -77,7 +77,10 @@ fn valid_documents_come_out_typed_with_the_defaults_of_the_schema() {
     assert_eq!(episode.spec.seed, 0);
     assert_eq!(checked.task_of(episode).unwrap().resource, *task);
     let key = &episode.spec.agent.replay.as_ref().unwrap().config_map_key_ref;
-    assert_eq!(checked.file("default", key), Some(b"[]".as_slice()));
+    assert_eq!(
+        checked.file("default", key),
+        Some(b"[{action: reset}]".as_slice())
+    );
 }
 
 #[test]
@@ -363,4 +366,44 @@ fn the_rules_of_an_update_are_evaluated_by_the_same_engine() {
     let mut paths: Vec<&str> = errors.iter().map(|error| error.field_path.as_str()).collect();
     paths.sort_unstable();
     assert_eq!(paths, ["spec.limits", "spec.seed"]);
+}
+
+#[test]
+fn actions_that_cannot_be_replayed_are_named_with_the_episode_that_replays_them() {
+    let at = "Episode/demo: spec.agent.replay: file `actions.yaml` of ConfigMap `iris-code`: ";
+    let cases: [(&str, &[&str]); 4] = [
+        ("'[]'", &["holds no action"]),
+        (
+            "'[{action: rest}, {params: {}}]'",
+            &["action 1: `rest` is none of", "action 2: `action` is missing"],
+        ),
+        ("'- ['", &["is not YAML"]),
+        (
+            "'{\"type\":\"step\"}'",
+            &["is a trajectory without a single step"],
+        ),
+    ];
+    for (actions, expected) in cases {
+        let found = problems(&[TASK, EPISODE, &with(CODE, "'[{action: reset}]'", actions)]);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(&format!("{at}{expected}")), "{found}");
+        }
+    }
+    for (base64, expected) in [
+        ("/w==", Some("is not text in UTF-8")),
+        ("W10=", Some("holds no action")),
+        ("W3thY3Rpb246IHJlc2V0fV0=", None),
+    ] {
+        let binary = format!("}}\nbinaryData: {{actions.yaml: {base64}}}");
+        let found = problems(&[
+            TASK,
+            EPISODE,
+            &with(CODE, ", actions.yaml: '[{action: reset}]'}", &binary),
+        ]);
+        assert_eq!(
+            found,
+            expected.map(|expected| format!("{at}{expected}")).as_slice()
+        );
+    }
 }

@@ -1,33 +1,17 @@
 //! The file of a replay: a YAML list of actions, or the trajectory of an earlier episode.
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
-use super::AgentError;
-use crate::wire::agent::StepRequest;
-use crate::wire::journal::JournalLine;
+use super::agent::{StepRequest, action};
+use super::journal::JournalLine;
 
-/// The five actions.
-const ACTIONS: [&str; 5] = [
-    "request_info",
-    "validate_code",
-    "execute_code",
-    "get_history",
-    "reset",
-];
-
-/// Reads the file and checks all of it, before anything is done.
-pub(super) fn read(path: &Path) -> Result<Vec<StepRequest>, AgentError> {
-    let wrong = |problem: String| AgentError::Input(format!("{}: {problem}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let actions = if text.trim_start().starts_with("{\"type\":") {
-        trajectory(&text)
+/// The actions of a file, or everything that is wrong with it; nothing of a file with a problem is to be done.
+pub fn parse(text: &str) -> Result<Vec<StepRequest>, Vec<String>> {
+    if text.trim_start().starts_with("{\"type\":") {
+        trajectory(text)
     } else {
-        list(&text)
-    };
-    actions.map_err(|problems| wrong(problems.join("\n  ")))
+        list(text)
+    }
 }
 
 /// Actions of a trajectory as they were sent, failed ones too. A last line that a crash cut short is left out.
@@ -44,6 +28,9 @@ fn trajectory(text: &str) -> Result<Vec<StepRequest>, Vec<String>> {
             Err(_) if !line.ends_with('\n') => {}
             Err(error) => problems.push(format!("line {} is not of a trajectory: {error}", index + 1)),
         }
+    }
+    if problems.is_empty() && actions.is_empty() {
+        problems.push("is a trajectory without a single step".into());
     }
     if problems.is_empty() {
         Ok(actions)
@@ -66,8 +53,8 @@ fn list(text: &str) -> Result<Vec<StepRequest>, Vec<String>> {
     let mut problems = Vec::new();
     let mut actions = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
-        match action(item) {
-            Ok(action) => actions.push(action),
+        match entry(item) {
+            Ok(request) => actions.push(request),
             Err(found) => {
                 problems.extend(
                     found
@@ -85,23 +72,23 @@ fn list(text: &str) -> Result<Vec<StepRequest>, Vec<String>> {
 }
 
 /// One entry of the list, or everything that is wrong with it.
-fn action(item: Value) -> Result<StepRequest, Vec<String>> {
+fn entry(item: Value) -> Result<StepRequest, Vec<String>> {
     let Value::Object(mut item) = item else {
         return Err(vec!["must be a mapping with `action` and `params`".into()]);
     };
     let mut problems = Vec::new();
-    let action = match item.remove("action") {
-        Some(Value::String(action)) if ACTIONS.contains(&action.as_str()) => action,
-        Some(Value::String(action)) => {
-            problems.push(format!("`{action}` is none of {}", ACTIONS.join(", ")));
-            action
+    let name = match item.remove("action") {
+        Some(Value::String(name)) if action::ALL.contains(&name.as_str()) => name,
+        Some(Value::String(name)) => {
+            problems.push(format!("`{name}` is none of {}", action::ALL.join(", ")));
+            name
         }
         Some(other) => {
             problems.push(format!("`action` must be a text and is {other}"));
             String::new()
         }
         None => {
-            problems.push(format!("`action` is missing: one of {}", ACTIONS.join(", ")));
+            problems.push(format!("`action` is missing: one of {}", action::ALL.join(", ")));
             String::new()
         }
     };
@@ -118,7 +105,7 @@ fn action(item: Value) -> Result<StepRequest, Vec<String>> {
             .map(|key| format!("`{key}` is unknown: an action has `action` and `params`")),
     );
     if problems.is_empty() {
-        Ok(StepRequest { action, params })
+        Ok(StepRequest { action: name, params })
     } else {
         Err(problems)
     }
@@ -164,5 +151,23 @@ mod tests {
         for text in ["action: reset\n", "[]", "", "- [\n"] {
             assert!(list(text).is_err(), "{text:?}");
         }
+    }
+
+    const HEADER: &str = r#"{"type":"header","format":1,"episode":"e","task":"t","config_digest":"","version":"0","seed":0,"started_at":"2026-01-01T00:00:00Z"}"#;
+
+    #[test]
+    fn a_trajectory_without_a_step_is_refused() {
+        for text in [format!("{HEADER}\n"), "{\"type\":\"step\"}".into()] {
+            assert_eq!(
+                parse(&text),
+                Err(vec!["is a trajectory without a single step".into()]),
+                "{text}"
+            );
+        }
+        let problems = parse(&format!("{HEADER}\n{{\"type\":\"step\"}}\n")).unwrap_err();
+        assert!(
+            problems[0].starts_with("line 2 is not of a trajectory: missing field"),
+            "{problems:?}"
+        );
     }
 }
