@@ -25,6 +25,8 @@ fn a_restart_goes_on_where_it_was_at_the_same_address() {
     let mut after = files.result();
     after.layers.clone_from(&before.1.layers);
     after.wall_seconds = before.1.wall_seconds;
+    // The executor has connected again, or is about to.
+    after.executor = before.1.executor;
     assert_eq!((fs::read(files.connection()).unwrap(), after), before);
     assert_eq!(agent.step_bytes("a", &execute("submit 0.3")), first);
     let second = agent.step("b", &execute("submit 0.4"));
