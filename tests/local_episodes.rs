@@ -184,7 +184,9 @@ fn ctrl_c_stops_everything_and_the_same_command_goes_on() {
         "{}",
         run.stdout
     );
-    assert_eq!(bench.episode("line-0")["status"]["reason"], "Interrupted");
+    let interrupted = bench.episode("line-0")["status"].clone();
+    assert_eq!(interrupted["reason"], "Interrupted");
+    assert!(interrupted["startedAt"].is_string(), "{interrupted}");
     bench.wait_for_silence();
     assert_each_step_once(&bench, "line-0", 1);
 
@@ -194,7 +196,9 @@ fn ctrl_c_stops_everything_and_the_same_command_goes_on() {
     assert_each_step_once(&bench, "line-0", 3);
     assert_no_step_failed(&bench, "line-0");
     assert_each_step_once(&bench, "line-1", 4);
-    assert_eq!(bench.episode("line-0")["status"]["attempt"], 1);
+    let continued = bench.episode("line-0")["status"].clone();
+    assert_eq!(continued["attempt"], 1);
+    assert_eq!(continued["startedAt"], interrupted["startedAt"]);
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub struct EpisodeStatus {
     /// What the episode used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
-    /// When the attempt started.
+    /// When the attempt started; packages and data are prepared after that. A continued attempt keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     /// When the episode ended.

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Runs episodes of machine-learning-engineering agents: on Kubernetes, or on this machine, from the same YAML.
+/// Runs episodes of machine-learning-engineering agents on this machine, from the YAML that a Kubernetes operator will take.
 #[derive(Debug, Parser)]
 #[command(name = "dojo", version, max_term_width = 110)]
 struct Cli {

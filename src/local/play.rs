@@ -40,7 +40,10 @@ pub async fn play(shared: &Shared, number: usize, decision: Decision, configurat
     let line = shared.workshop.progress.line(name_of(episode));
     let (previous, attempt, anew) = match decision {
         Decision::Keep(kept) => {
-            line.end(&format!("{}; kept from an earlier run", told(&kept)));
+            line.end(&format!(
+                "{}; kept from an earlier run (--fresh runs it anew)",
+                told(&kept)
+            ));
             return Play {
                 episode: *kept,
                 remark: None,
@@ -127,13 +130,7 @@ impl Player<'_> {
             self.stage(Stage::Suspended)?;
             return Ok(None);
         }
-        let started_at = self
-            .record
-            .episode
-            .status
-            .as_ref()
-            .and_then(|status| status.started_at.clone());
-        self.record.observed.started_at = Some(started_at.map_or_else(Timestamp::now, |time| time.0));
+        self.record.observed.started_at.get_or_insert_with(Timestamp::now);
         self.line.detail("waits for its task");
         self.stage(Stage::Starting {
             reason: "PreparingData".into(),

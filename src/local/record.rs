@@ -38,6 +38,12 @@ impl Record {
         episode.status = previous.and_then(|previous| previous.status.clone());
         let mut observed = Observed::new(task, &episode);
         observed.trajectory_uri = Some(file_uri(&dir.trajectory()));
+        // An attempt that goes on has begun when it began.
+        let reported = episode
+            .status
+            .as_ref()
+            .and_then(|status| status.started_at.as_ref());
+        observed.started_at = reported.map(|time| time.0);
         Self {
             episode,
             observed,

@@ -52,7 +52,7 @@ pub struct Options {
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The documents are not right.
-    #[error("{} problem(s) in what is to be run", .0.len())]
+    #[error("{} in the YAML", if .0.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", .0.len()) })]
     Documents(Vec<Problem>),
     /// What is to be run does not fit to what is there; one line for each episode.
     #[error("{}", .0.join("\n"))]
