@@ -8,7 +8,8 @@ make_cgroups() { # make_cgroups NODE
     if [ -f $root/cgroup.controllers ]; then
         mkdir -p "$root/$CGROUP/$1"
         for path in $root "$root/$CGROUP"; do
-            echo "+cpuset +cpu +memory +pids" >"$path/cgroup.subtree_control"
+            echo "+cpuset +cpu +memory +pids" >"$path/cgroup.subtree_control" ||
+                skip "cgroups below $path cannot have controllers: run on the machine itself, not in a container"
         done
         return
     fi
