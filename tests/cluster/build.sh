@@ -110,7 +110,10 @@ export CGO_ENABLED=0
 mkdir -p "$BIN"
 # Two clones that build at once: the second waits, and then finds everything there.
 exec 9>"$BIN/../lock"
-flock 9
+flock --nonblock 9 || {
+    say "another build is at work in $BIN: waiting for it"
+    flock 9
+}
 rm -rf "$BIN"/.building.* # of a build that was killed
 for set in "${missing[@]}"; do
     present "$set" && continue
