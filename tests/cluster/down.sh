@@ -14,19 +14,6 @@ end_holder() {
     until ! holder >/dev/null; do sleep 0.1; done
 }
 
-end_processes() {
-    local record pid
-    for record in "$STATE"/pids/*; do
-        pid=$(on_record /proc "$record") || continue
-        kill "$pid" 2>/dev/null || true
-        for _ in $(seq 100); do
-            on_record /proc "$record" >/dev/null || continue 2
-            sleep 0.1
-        done
-        kill -KILL "$pid" 2>/dev/null || true
-    done
-}
-
 # The kernel takes the cable away after the namespace; the name must be free for the next cluster.
 unplug_cable() {
     [ "$(ip link show "$LINK" 2>/dev/null | sed -n 's/.*alias //p')" = "$STATE" ] || return 0
@@ -56,7 +43,7 @@ if [ -f "$STATE/holder" ]; then
     unplug_cable
     remove_cgroups
 else
-    end_processes
+    for record in "$STATE"/pids/*; do stop "$(basename "$record")"; done
 fi
 rm -rf --one-file-system "$STATE"
 say "down; nothing of it is left"

@@ -10,6 +10,7 @@ set -euo pipefail
 . "$(dirname "$0")/up/pki.sh"
 . "$(dirname "$0")/up/namespaces.sh"
 . "$(dirname "$0")/up/control-plane.sh"
+. "$(dirname "$0")/up/images.sh"
 . "$(dirname "$0")/up/node.sh"
 . "$(dirname "$0")/up/gpus.sh"
 . "$(dirname "$0")/up/services.sh"

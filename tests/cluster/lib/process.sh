@@ -44,6 +44,18 @@ start() {
     echo "$pid $(start_time "$(proc)" "$pid")" >"$STATE/pids/$name"
 }
 
+# stop NAME: asks, and insists after ten seconds
+stop() {
+    local record=$STATE/pids/$1 pid
+    pid=$(on_record "$(proc)" "$record") || return 0
+    inside kill "$pid" || true
+    for _ in $(seq 100); do
+        on_record "$(proc)" "$record" >/dev/null || return 0
+        sleep 0.1
+    done
+    inside kill -KILL "$pid" || true
+}
+
 # await NAME SECONDS COMMAND...: until the command succeeds; a process that dies or takes too long ends everything
 await() {
     local name=$1 deadline=$((SECONDS + $2))

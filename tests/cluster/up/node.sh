@@ -24,21 +24,15 @@ make_cgroups() { # make_cgroups NODE
     done
 }
 
-load_images() { # load_images NUMBER: those that the node does not have yet
-    local archive mark
-    for archive in $(image_archives); do
-        mark=$STATE/node$1/loaded/$(basename "$archive")
-        [ -f "$mark" ] && continue
-        in_containerd "$1" images import - <"$archive" >>"$STATE/logs/images.log" 2>&1 ||
-            fail "node$1 does not take $archive; see $STATE/logs/images.log"
-        touch "$mark"
-    done
+start_containerd() { # start_containerd NUMBER
+    start "containerd$1" "$IN/bin/containerd" --config "$IN/node$1/containerd.toml" --log-level warn
+    await "containerd$1" 30 in_containerd "$1" version
 }
 
 start_node() { # start_node NUMBER
     # shellcheck disable=SC2034 # HEALTH_PORT is for the template
     local NODE=node$1 D=$IN/node$1 ADDRESS=$NODE_IP HEALTH_PORT=$((20248 + $1))
-    mkdir -p "$STATE/$NODE"/{manifests,podlogs,loaded}
+    mkdir -p "$STATE/$NODE"/{manifests,podlogs}
     if [ "$1" -gt 1 ]; then
         ADDRESS=$NET.$((240 + $1))
         inside ip address replace "$ADDRESS/32" dev dojo
@@ -47,8 +41,8 @@ start_node() { # start_node NUMBER
     make_cgroups "$NODE"
     render containerd.toml >"$STATE/$NODE/containerd.toml"
     render kubelet.yaml >"$STATE/$NODE/kubelet.yaml"
-    start "containerd$1" "$IN/bin/containerd" --config "$D/containerd.toml" --log-level warn
-    await "containerd$1" 30 in_containerd "$1" version
+    plant_images "$1"
+    start_containerd "$1"
     load_images "$1"
     # A copy: inside, the folder of this script may be hidden.
     cp "$HERE/up/kubelet.sh" "$STATE/kubelet.sh"
