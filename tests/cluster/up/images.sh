@@ -1,35 +1,34 @@
 # shellcheck shell=bash
-# Images of a node. Unpacking them takes longer than all the rest of `up`, so it is done once: the first containerd's
-# folder is kept in the cache, and nodes begin with a copy of it made of hard links.
+# Images of a node. Unpacking them takes longer than all the rest of `up`, so it is done once: the folder of the first
+# containerd is kept in the cache. A node gets its own databases, and what never changes (blobs, unpacked layers) as
+# read-only mounts from there.
 
-seed() { echo "$IMAGES/seed-$(image_archives | digest)"; }
-
-# Layers never change, so that links will do; databases do. Fails where the cache is on another file system.
-link_tree() { # link_tree FROM TO
-    local database
-    cp --archive --link "$1" "$2" 2>/dev/null || {
-        rm -rf "$2"
-        return 1
-    }
-    while read -r database; do
-        cp --archive --remove-destination "$1/$database" "$2/$database"
-    done < <(find "$1" -name '*.db' -printf '%P\n')
-}
+unpacked() { echo "unpacked-$(image_archives | digest)"; }
 
 # For a node without a containerd as yet.
 plant_images() { # plant_images NUMBER
-    local root=$STATE/node$1/containerd/root
-    [ -d "$(seed)" ] && [ ! -d "$root" ] || return 0
-    mkdir -p "${root%/*}"
-    ! link_tree "$(seed)" "$root" || image_archives >"$STATE/node$1/images"
+    local kept root=node$1/containerd/root path
+    kept=$(unpacked)
+    [ -d "$IMAGES/$kept" ] && [ ! -d "$STATE/$root" ] || return 0
+    mkdir -p "$STATE/$root"
+    tar --create --directory "$IMAGES/$kept" --exclude './*/snapshots/*' --exclude './*/blobs/sha256/*' . |
+        tar --extract --directory "$STATE/$root"
+    for path in "$IMAGES/$kept"/*/{snapshots,blobs/sha256}/*; do
+        path=${path#"$IMAGES/$kept/"}
+        if [ -d "$IMAGES/$kept/$path" ]; then mkdir "$STATE/$root/$path"; else touch "$STATE/$root/$path"; fi
+        inside mount --options bind,ro "$IN/images/$kept/$path" "$IN/$root/$path"
+    done
+    image_archives >"$STATE/node$1/images"
 }
 
-# A containerd that writes is no source for a copy.
+# What the first node has unpacked moves into the cache; a containerd that writes is no source.
 keep_images() { # keep_images NUMBER
-    local part
-    part=$(seed).$SLOT
+    local part=$IMAGES/unpacking.$SLOT
     stop "containerd$1"
-    ! link_tree "$STATE/node$1/containerd/root" "$part" || mv --no-target-directory "$part" "$(seed)" || rm -rf "$part"
+    rm -rf "$part"
+    mv "$STATE/node$1/containerd/root" "$part"
+    mv --no-target-directory "$part" "$IMAGES/$(unpacked)"
+    plant_images "$1"
     start_containerd "$1"
 }
 
@@ -42,5 +41,5 @@ load_images() { # load_images NUMBER
             fail "node$1 does not take $archive; see $STATE/logs/images.log"
     done
     image_archives >"$loaded"
-    if $fresh && [ ! -d "$(seed)" ]; then keep_images "$1"; fi
+    if $fresh && [ ! -d "$IMAGES/$(unpacked)" ]; then keep_images "$1"; fi
 }

@@ -19,9 +19,9 @@ refuse_taken_addresses() {
 open_namespaces() {
     local parent pid
     refuse_taken_addresses
-    mkdir -p "$STATE"/{run,bin}
+    mkdir -p "$STATE"/{run,bin,images} "$IMAGES"
     setsid unshare --net --mount --propagation private --pid --fork --kill-child --mount-proc \
-        "$HERE/up/holder.sh" "$STATE" "$BIN" >>"$STATE/logs/holder.log" 2>&1 </dev/null &
+        "$HERE/up/holder.sh" "$STATE" "$BIN" "$IMAGES" >>"$STATE/logs/holder.log" 2>&1 </dev/null &
     parent=$!
     until pid=$(pgrep -P "$parent") && echo "$pid $(start_time /proc "$pid")" >"$STATE/holder" &&
         [ -f "$STATE/holder.ready" ]; do
