@@ -6,11 +6,12 @@
 # holder, which is PID 1 there, is the end of all of them. Without root there is no holder, and PIDs are the machine's.
 
 # The start time of a process, in clock ticks since boot: field 22, counted after the name, which may hold spaces.
+# A zombie has none: it has ended, and only waits for its parent to look.
 start_time() { # start_time PROC PID
     local stat fields
     stat=$(cat "$1/$2/stat" 2>/dev/null) || return 1
     read -ra fields <<<"${stat##*) }"
-    echo "${fields[19]}"
+    [ "${fields[0]}" != Z ] && echo "${fields[19]}"
 }
 
 on_record() { # on_record PROC FILE: prints the PID if that very process is running
