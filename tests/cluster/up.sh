@@ -53,8 +53,11 @@ claim_state() {
             "$HERE/down.sh"
         }
     fi
-    mkdir -p "$STATE"/{pids,logs,cni}
-    chmod 700 "$STATE" # keys of the cluster's authority
+    [ "$(id -u)" != 0 ] || holder >/dev/null || refuse_taken_addresses
+    mkdir -p "$STATE"/{pids,logs,cni,pki}
+    # Pods with a user namespace pass through the folder; the keys are nobody else's.
+    chmod 711 "$STATE"
+    chmod 700 "$STATE"/{pki,logs}
     touch "$STATE/$MARK"
 }
 

@@ -28,5 +28,5 @@ image_archives() {
 in_containerd() {
     local number=$1
     shift
-    inside "$IN/bin/ctr" --address "$IN/node$number/containerd.sock" --namespace k8s.io "$@"
+    inside env CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1 "$IN/bin/ctr" --address "$IN/node$number/containerd.sock" --namespace k8s.io "$@"
 }

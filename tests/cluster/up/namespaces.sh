@@ -18,7 +18,6 @@ refuse_taken_addresses() {
 # PID 1 of a new PID namespace, as this machine counts: the only child of the process that made the namespace.
 open_namespaces() {
     local parent pid
-    refuse_taken_addresses
     mkdir -p "$STATE"/{run,bin,images} "$IMAGES"
     setsid unshare --net --mount --propagation private --pid --fork --kill-child --mount-proc \
         "$HERE/up/holder.sh" "$STATE" "$BIN" "$IMAGES" >>"$STATE/logs/holder.log" 2>&1 </dev/null &

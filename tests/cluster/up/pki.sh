@@ -32,6 +32,7 @@ kubeconfig() { # kubeconfig CERTIFICATE FILE
     # shellcheck disable=SC2034 # for the template
     CA=$(base64 -w0 "$PKI/ca.crt") CERTIFICATE=$(base64 -w0 "$PKI/$1.crt") KEY=$(base64 -w0 "$PKI/$1.key")
     render kubeconfig.yaml >"$2"
+    chmod 600 "$2"
 }
 
 # A client of the API server: a certificate and the kubeconfig that holds it.
@@ -41,7 +42,6 @@ client() { # client NAME SUBJECT
 }
 
 control_plane_pki() {
-    mkdir -p "$PKI"
     authority ca kubernetes-ca
     authority front-proxy-ca front-proxy-ca
     certificate apiserver ca /CN=kube-apiserver serverAuth \
