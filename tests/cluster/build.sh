@@ -44,7 +44,7 @@ binaries_of() {
     case $1 in
     kubernetes) echo kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd ;;
     containerd) echo containerd containerd-shim-runc-v2 ctr ;;
-    cni) echo cni/bridge cni/loopback cni/host-local cni/portmap ;;
+    cni) echo cni/bridge cni/loopback cni/host-local ;;
     dra) echo dra-test-driver ;;
     runc) echo runc pause ;;
     coredns | helm | kwok | kueue) echo "$1" ;;
@@ -81,7 +81,7 @@ build_set() {
     cni)
         destination=$BIN/cni
         mkdir -p "$destination"
-        packages=(github.com/containernetworking/plugins/plugins/{main/bridge,main/loopback,ipam/host-local,meta/portmap})
+        packages=(github.com/containernetworking/plugins/plugins/{main/bridge,main/loopback,ipam/host-local})
         compile cni -ldflags "-s -w"
         ;;
     coredns) packages=(github.com/coredns/coredns) && compile coredns -ldflags "-s -w" ;;

@@ -64,6 +64,7 @@ claim_state() {
 main() {
     local nodes started=$SECONDS number
     nodes=$(number_of_nodes)
+    [[ ${GPUS:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "GPUS=$GPUS: a number for each node is wanted, as in GPUS=2,4"
     prepare "$nodes"
     claim_state
     if [ "$(id -u)" = 0 ]; then namespaces; else ln -sfn "$BIN" "$STATE/bin"; fi

@@ -7,7 +7,7 @@ need() {
     local pair missing=()
     for pair in "$@"; do
         case ${pair#*=} in
-        */*) compgen -G "${pair#*=}" >/dev/null || missing+=("${pair%%=*}") ;;
+        */*) [ -e "${pair#*=}" ] || missing+=("${pair%%=*}") ;;
         *) command -v "${pair#*=}" >/dev/null || missing+=("${pair%%=*}") ;;
         esac
     done

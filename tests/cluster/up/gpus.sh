@@ -21,7 +21,6 @@ give_gpus() { # give_gpus NUMBER
     count=$(nth "$GPUS" "$1")
     product=$(nth "${GPU_PRODUCTS:-NVIDIA-A100-SXM4-80GB}" "$1")
     memory=$(memory_of "$product")
-    [[ $count =~ ^[0-9]+$ ]] || fail "GPUS=$GPUS: a number for each node is wanted, as in GPUS=2,4"
     kubectl patch node "$node" --subresource=status --type=merge --patch \
         "{\"status\":{\"capacity\":{\"nvidia.com/gpu\":\"$count\"},\"allocatable\":{\"nvidia.com/gpu\":\"$count\"}}}" >/dev/null
     if [ "$count" -gt 0 ]; then
