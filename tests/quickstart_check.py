@@ -1,7 +1,7 @@
 """Checks a finished quickstart: `quickstart_check.py RUNS`, where RUNS is the run directory.
 
-Every episode completed; its code first failed, then reached a baseline, then improved; the best reward is the
-episode's; nothing of the private data is in what the agent saw. Run again, `dojo run` keeps what is there.
+Every episode completed; its code first failed, as written, then reached a baseline, then improved; the best reward is
+the episode's; the agent saw no path of the private data. Run again, `dojo run` keeps what is there.
 """
 
 import json
@@ -9,7 +9,13 @@ import pathlib
 import subprocess
 import sys
 
-TASKS = {"breast-cancer": "Tabular", "co2": "TimeSeries", "digits": "Vision", "word-sentiment": "Language"}
+# Each task, and how the first program of its agent fails.
+TASKS = {
+    "breast-cancer": "CodeRuntimeError",
+    "co2": "InvalidSubmissionError",
+    "digits": "SubmissionNotFoundError",
+    "word-sentiment": "InvalidSubmissionError",
+}
 
 
 def main(runs: pathlib.Path) -> None:
@@ -21,14 +27,14 @@ def main(runs: pathlib.Path) -> None:
     )
     episodes = json.loads(again.stdout)
     assert (episodes["apiVersion"], episodes["kind"]) == ("v1", "List"), episodes["kind"]
-    assert len(episodes["items"]) == len(TASKS), [item["metadata"]["name"] for item in episodes["items"]]
+    worked_on = sorted(item["spec"]["taskRef"]["name"] for item in episodes["items"])
+    assert worked_on == sorted(TASKS), worked_on
     for episode in episodes["items"]:
         check(episode, runs / episode["metadata"]["name"])
 
 
 def check(episode: dict, run: pathlib.Path) -> None:
     name, status = episode["metadata"]["name"], episode["status"]
-    assert episode["spec"]["taskRef"]["name"] in TASKS, name
     assert status["phase"] == "Completed", (name, status)
     assert status["outcome"] == "AgentFinished", (name, status)
 
@@ -36,8 +42,12 @@ def check(episode: dict, run: pathlib.Path) -> None:
     header, steps = lines[0], lines[1:]
     assert header["type"] == "header" and header["seed"] == 7, header
     executed = [step for step in steps if step["action"] == "execute_code"]
-    statuses = [step["reply"]["observation"]["action_status"] for step in executed]
-    assert "FAILED" in [s["reply"]["observation"]["action_status"] for s in steps], f"{name}: no code failed: {statuses}"
+    first = executed[0]["reply"]["observation"]
+    assert first["action_status"] == "FAILED", (name, first)
+    assert first["error"]["error_type"] == TASKS[episode["spec"]["taskRef"]["name"]], (name, first["error"])
+    failed = [step["step"] for step in steps if step["reply"]["observation"]["action_status"] == "FAILED"]
+    assert failed == [executed[0]["step"]], f"{name}: steps that failed: {failed}"
+    assert not any("/private" in json.dumps(step["reply"]) for step in steps), f"{name}: a private path was shown"
     rewards = [step["reply"]["reward"] for step in executed if step.get("grade")]
     assert len(rewards) >= 3, f"{name}: {len(rewards)} graded submissions"
     assert rewards == sorted(set(rewards)), f"{name}: rewards do not rise: {rewards}"

@@ -3,7 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::FileSource;
+use super::common::{FileSource, IMAGE_PATTERN};
+use super::task::ResourceSpec;
 
 /// The agent of an episode. Exactly one field is set.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -37,7 +38,7 @@ impl AgentSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ContainerAgent {
     /// Container image. The local runner does not use it.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = IMAGE_PATTERN))]
     pub image: String,
     /// Program and leading arguments. It must be stated: the image's entry point cannot be known.
     #[schemars(length(min = 1, max = 64), inner(length(max = 4096)))]
@@ -46,10 +47,15 @@ pub struct ContainerAgent {
     #[schemars(length(max = 64), inner(length(max = 4096)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// Plain environment variables. Names of `DOJO_` are refused.
+    /// Plain environment variables, each name once. Names that begin with `DOJO_` are refused.
     #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
+    /// What the agent's container gets; requests and limits are equal. Default 1 CPU, 2Gi of memory and 10Gi of disk. The
+    /// local runner does not use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceSpec>,
 }
 
 /// One environment variable.

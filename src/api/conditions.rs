@@ -51,6 +51,13 @@ pub enum Phase {
     Suspended,
 }
 
+impl Phase {
+    /// Whether an episode in this phase has ended for good.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
 /// How a completed episode ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum Outcome {
@@ -65,6 +72,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome as it stands in YAML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentFinished => "AgentFinished",
+            Self::AgentFailed => "AgentFailed",
+            Self::StepsExhausted => "StepsExhausted",
+            Self::WallClockExhausted => "WallClockExhausted",
+        }
+    }
+
     /// Whether the episode was cut by a budget (truncated) rather than ended by its agent (terminated).
     pub fn is_truncation(self) -> bool {
         matches!(self, Self::StepsExhausted | Self::WallClockExhausted)

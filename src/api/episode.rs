@@ -2,13 +2,12 @@
 
 #![allow(clippy::duplicated_attributes)] // printcolumn repeats type_ and json_path by design of the derive.
 
-use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agent::AgentSpec;
-use super::common::{Limits, NameRef};
+use super::common::{Duration, Limits, NAME_PATTERN, NameRef};
 use super::status::EpisodeStatus;
 
 /// One rollout of one agent on one Task. Only `suspend` and `ttlAfterFinished` can change after creation.
@@ -19,11 +18,13 @@ use super::status::EpisodeStatus;
     kind = "Episode",
     doc = "One agent working on one Task, step by step; the reward is written to its status.",
     namespaced,
-    shortname = "ep",
+    // Not `ep`: that is the short name of the core kind Endpoints, which kubectl prefers.
+    shortname = "epi",
     category = "mledojo",
     status = "EpisodeStatus",
     derive = "PartialEq",
     cel,
+    validation = Rule::new("size(self.metadata.name) <= 63").message("the name of an Episode has at most 63 characters: it becomes a label"),
     printcolumn(
         name = "Task",
         type_ = "string",
@@ -133,7 +134,8 @@ pub struct EpisodeSpec {
     #[schemars(length(min = 1, max = 63))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_by: Option<String>,
-    /// What happens after a failure that was not the agent's doing.
+    /// What happens after a failure that was not the agent's doing. Unset: 3 further attempts. The local runner does not
+    /// use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetrySpec>,
     /// Time after the end when the Episode is deleted, such as `24h`. Unset: never. The local runner does not use it.
@@ -146,15 +148,15 @@ pub struct EpisodeSpec {
 #[serde(rename_all = "camelCase")]
 pub struct SchedulingSpec {
     /// PriorityClass of the pod. Unset: the cluster's default.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_class_name: Option<String>,
     /// Kueue LocalQueue, put into the label `kueue.x-k8s.io/queue-name`. Unset: no queue.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_name: Option<String>,
     /// Scheduler of the pod. Unset: the cluster's default.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler_name: Option<String>,
 }

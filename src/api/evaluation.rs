@@ -4,54 +4,72 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::common::RELATIVE_FILE_PATTERN;
+
 /// How a Task grades a submission.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("(has(self.leaderboards) && size(self.leaderboards) > 0) || (has(self.reward) && self.reward == 'Score')").message("a task without leaderboards must say reward: Score").field_path(".reward"),
-    validation = Rule::new("(has(self.leaderboards) && size(self.leaderboards) > 0) || (has(self.stepReward) && self.stepReward != 'HumanRank')").message("a task without leaderboards must say stepReward: Score or stepReward: Improvement").field_path(".stepReward"),
+    validation = Rule::new("(has(self.leaderboards) && size(self.leaderboards) > 0) || self.reward == 'Score'").message("a Task without leaderboards must say reward: Score").field_path(".reward"),
+    validation = Rule::new("(has(self.leaderboards) && size(self.leaderboards) > 0) || self.stepReward != 'HumanRank'").message("a Task without leaderboards must say stepReward: Score or stepReward: Improvement").field_path(".stepReward"),
 )]
 pub struct EvaluationSpec {
     /// The metric that turns a submission into a raw score.
     pub metric: MetricSpec,
-    /// Whether a greater raw score is better. Default: the natural direction of the built-in metric.
+    /// Whether a greater (`Maximize`) or a smaller (`Minimize`) raw score is better. Unset: the natural direction of the
+    /// built-in metric.
+    #[schemars(with = "Direction")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
-    /// What a submission looks like.
+    /// What a submission looks like. Unset: `submission.csv`, rows compared in order.
     #[serde(default)]
     pub submission: SubmissionSpec,
-    /// File with the right answers, relative to the private data. CSV with the columns that a submission has.
-    #[schemars(length(min = 1, max = 253))]
+    /// File with the right answers, relative to the private data. CSV with the columns that a submission has. Default
+    /// `answers.csv`.
+    #[schemars(length(min = 1, max = 253), regex(pattern = RELATIVE_FILE_PATTERN))]
     #[serde(default = "default_answers")]
     pub answers: String,
-    /// Human leaderboards that a score is placed on. HumanRank is the mean over the boards that exist.
+    /// Human leaderboards that a score is placed on, each name once. HumanRank is the mean over them.
     #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaderboards: Vec<LeaderboardSpec>,
-    /// What the agent is told about a graded submission. Default `Full`.
+    /// What the agent is told about a graded submission. `Full` (default): raw score, places, reward and the best so far;
+    /// `Score`: raw score and reward, no places; `Validity`: only whether it is valid, and why not.
     #[serde(default)]
     pub feedback: Feedback,
     /// A part of the rows that is never reported during the episode: the best submission is chosen on the visible
     /// rows, score and reward of the episode are measured on the hidden ones. Unset: all rows are visible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holdout: Option<HoldoutSpec>,
-    /// What the reward of an episode is. Default `HumanRank`.
+    /// What the reward of an episode is. `HumanRank` (default): the share of human entries that the best submission
+    /// beats or equals; `Score`: its raw score.
     #[serde(default)]
     pub reward: EpisodeReward,
-    /// What the reward of a single step is. Default `HumanRank`.
+    /// What the reward of a single step is. `HumanRank` (default): that of the step's submission; `Improvement`: how much
+    /// the step raised the best reward so far; `Score`: the raw score of the step's submission.
     #[serde(default)]
     pub step_reward: StepReward,
+}
+
+impl EvaluationSpec {
+    /// The direction in which raw scores improve: the Task's word, else the metric's nature.
+    pub fn improves(&self) -> Direction {
+        self.direction
+            .unwrap_or_else(|| self.metric.builtin.natural_direction())
+    }
 }
 
 fn default_answers() -> String {
     "answers.csv".into()
 }
 
-/// The metric of a Task. Exactly one field is set.
+/// The metric of a Task.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricSpec {
-    /// A metric that is built in.
+    /// A metric that is built in, as scikit-learn (SciPy for the correlations) defines it. Greater is better for `Accuracy`,
+    /// `RocAuc`, `Pearson` and `Spearman`; smaller for `LogLoss`, `Rmse` and `Mae`.
     pub builtin: BuiltinMetric,
 }
 
@@ -122,6 +140,13 @@ pub struct SubmissionSpec {
 }
 
 impl SubmissionSpec {
+    /// Largest accepted size in bytes, with the default.
+    pub fn size_limit(&self) -> u64 {
+        self.max_bytes
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .unwrap_or(Self::DEFAULT_MAX_BYTES)
+    }
+
     /// Largest accepted size in bytes when the Task does not say: 100 MiB.
     pub const DEFAULT_MAX_BYTES: u64 = 100 * 1024 * 1024;
 }
@@ -152,7 +177,7 @@ pub struct LeaderboardSpec {
     )]
     pub name: String,
     /// CSV file, relative to the private data, with a column `score` (the second column when none has that name).
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = RELATIVE_FILE_PATTERN))]
     pub file: String,
 }
 
@@ -171,9 +196,9 @@ pub enum Feedback {
 /// Rows whose score is kept back until the end.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.percent >= 1 && self.percent <= 99").message("percent must be from 1 to 99").field_path(".percent"))]
 pub struct HoldoutSpec {
     /// Share of the rows that is hidden, in percent (1 to 99).
+    #[schemars(range(min = 1, max = 99))]
     pub percent: i32,
     /// Seed of the choice. It belongs to the Task, so that all its episodes hide the same rows. Default 0.
     #[serde(default)]
@@ -196,7 +221,9 @@ pub enum StepReward {
     /// HumanRank of the step's submission; 0 for every other action and every failure.
     #[default]
     HumanRank,
-    /// How much the step's submission improved the best reward so far; never negative. Rewards add up to the best.
+    /// How much the step's submission improved the best HumanRank so far, which starts at 0; never negative. Rewards add
+    /// up to the best HumanRank. Without leaderboards it is the gain in raw score over the best before, in the metric's
+    /// direction; the first valid submission has nothing to be compared with and gets 0.
     Improvement,
     /// The raw score of the step's submission as it is, its sign not turned for metrics where smaller is better.
     Score,

@@ -10,8 +10,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{FileSource, Limits, NameRef, Quantity};
+use super::common::{
+    FileSource, IMAGE_PATTERN, Limits, NAME_PATTERN, NameRef, Quantity, RELATIVE_FILE_PATTERN,
+    optional_quantity,
+};
 use super::evaluation::EvaluationSpec;
+use super::schema;
 
 /// A competition: what to predict, the data, how a submission is graded, and what an episode may use.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -25,6 +29,7 @@ use super::evaluation::EvaluationSpec;
     status = "TaskStatus",
     derive = "PartialEq",
     cel,
+    validation = Rule::new("size(self.metadata.name) <= 63").message("the name of a Task has at most 63 characters: it becomes a label"),
     printcolumn(
         name = "Domain",
         type_ = "string",
@@ -66,7 +71,7 @@ pub struct TaskSpec {
     pub environment: EnvironmentSpec,
     /// How a submission is graded.
     pub evaluation: EvaluationSpec,
-    /// Default limits of this Task's episodes.
+    /// Default limits of this Task's episodes. Unset: 15 steps, 12h, 1h for each `execute_code`.
     #[serde(default)]
     pub limits: Limits,
 }
@@ -101,10 +106,11 @@ pub struct DataSpec {
     /// and `private`. `raw` is an empty directory, or the raw data where the author has mounted some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<FileSource>,
-    /// Volume that holds what the agent may read.
+    /// Volume that holds what the agent may read. Unset: `prepare` fills a fresh directory for each episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public: Option<VolumeSource>,
-    /// Volume that holds answers and leaderboards. Only relay and grader mount it.
+    /// Volume that holds answers and leaderboards; only relay and grader mount it. Unset: `prepare` fills a fresh
+    /// directory for each episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<VolumeSource>,
     /// Directory with `public/` and `private/` on this machine, absolute or relative to the YAML file. Local runner
@@ -135,10 +141,10 @@ pub struct VolumeSource {
 #[serde(rename_all = "camelCase")]
 pub struct ClaimSource {
     /// Name of the claim.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub claim_name: String,
     /// Directory within the claim. Unset: its root.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = RELATIVE_FILE_PATTERN))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub_path: Option<String>,
 }
@@ -148,7 +154,7 @@ pub struct ClaimSource {
 #[serde(rename_all = "camelCase")]
 pub struct ImageSource {
     /// Image reference.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = IMAGE_PATTERN))]
     pub reference: String,
 }
 
@@ -157,54 +163,67 @@ pub struct ImageSource {
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentSpec {
     /// Container image with Python 3 and the libraries of the task. The local runner does not use it.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = IMAGE_PATTERN))]
     pub image: String,
-    /// Python requirements (PEP 508) that the local runner installs into a cached virtual environment. The image is
-    /// expected to have them.
-    #[schemars(length(max = 128), inner(length(min = 1, max = 512)))]
+    /// Python requirements (PEP 508), such as `pandas>=2`, that the local runner installs into a cached virtual
+    /// environment; no options of pip. The image is expected to have them. Unset: the standard library only.
+    #[schemars(
+        length(max = 128),
+        inner(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][^\r\n]*$"))
+    )]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<String>,
-    /// What the sandbox gets; requests and limits are equal. Default 1 CPU and 2Gi of memory.
+    /// What the sandbox gets; requests and limits are equal. Default 1 CPU, 2Gi of memory and 10Gi of disk.
     #[serde(default)]
     pub resources: ResourceSpec,
     /// GPUs of the sandbox. Unset: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<GpuSpec>,
-    /// What executed code may reach. Default `None`.
+    /// What executed code may reach. `None` (default): no sockets but UNIX ones; `Loopback`: TCP on this machine or pod, as
+    /// torchrun and NCCL need it; `Allow`: whatever the machine or the cluster's NetworkPolicy lets through.
     #[serde(default)]
     pub network: NetworkMode,
-    /// What happens where the sandbox layers of the documented minimum are missing. Default `Required`.
+    /// What happens where the sandbox layers of the documented minimum are missing. `Required` (default): no code is
+    /// executed; `BestEffort`: it is executed with the layers that there are, which are recorded.
     #[serde(default)]
     pub sandbox: SandboxMode,
     /// RuntimeClass of the pod. Unset: the cluster's default.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_class_name: Option<String>,
-    /// Node labels that the pod needs.
+    /// Node labels that the pod needs. Unset: any node.
+    #[schemars(schema_with = "schema::labels")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pod tolerates, besides those of its GPU resource.
-    #[schemars(length(max = 16))]
+    /// Taints that the pod tolerates, besides those of its GPU resource. Unset: none.
+    #[schemars(schema_with = "schema::tolerations")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
-    /// Secrets for pulling images.
+    /// Secrets for pulling images. Unset: those of the namespace's default service account.
     #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<NameRef>,
-    /// Extra labels of the pod. Keys of `mledojo.dev/` are refused.
+    /// Extra labels of the pod. Keys that begin with `mledojo.dev/` are refused. Unset: none.
     #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('mledojo.dev/'))").message("labels of mledojo.dev/ are set by the operator"))]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "schema::labels")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Extra annotations of the pod.
-    #[schemars(extend("maxProperties" = 32))]
+    /// Extra annotations of the pod. Keys that begin with `mledojo.dev/` are refused. Unset: none.
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('mledojo.dev/'))").message("annotations of mledojo.dev/ are set by the operator"))]
+    #[schemars(schema_with = "schema::annotations")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// CPU, memory and disk of the sandbox.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+/// CPU, memory and disk of a container.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("quantity(string(self.cpu)).compareTo(quantity('10m')) >= 0").message("cpu must be at least 10m").field_path(".cpu"),
+    validation = Rule::new("quantity(string(self.memory)).compareTo(quantity('64Mi')) >= 0").message("memory must be at least 64Mi: a number without a unit is bytes, 2Gi is two gibibytes").field_path(".memory"),
+    validation = Rule::new("quantity(string(self.ephemeralStorage)).compareTo(quantity('64Mi')) >= 0").message("ephemeralStorage must be at least 64Mi: a number without a unit is bytes, 2Gi is two gibibytes").field_path(".ephemeralStorage"),
+)]
 pub struct ResourceSpec {
     /// CPU cores, such as `500m` or `4`. Default `1`.
     #[serde(default = "default_cpu")]
@@ -212,7 +231,7 @@ pub struct ResourceSpec {
     /// Memory, such as `2Gi`. Default `2Gi`.
     #[serde(default = "default_memory")]
     pub memory: Quantity,
-    /// Disk of workspace and temporary files, such as `10Gi`. Default `10Gi`.
+    /// Disk of workspace, temporary files and the data that `prepare` makes, such as `10Gi`. Default `10Gi`.
     #[serde(default = "default_disk")]
     pub ephemeral_storage: Quantity,
 }
@@ -248,10 +267,14 @@ pub struct GpuSpec {
     #[serde(default = "one")]
     pub count: i32,
     /// Product as the GPU feature labels name it, such as `NVIDIA-H100-80GB-HBM3`. Unset: any.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<String>,
     /// Least memory of one device, such as `40Gi`. Unset: any.
+    #[schemars(schema_with = "optional_quantity")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
     /// Extended resource that stands for a device. Default `nvidia.com/gpu`.
@@ -298,7 +321,7 @@ pub struct TaskStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `TaskReady`: True when episodes can start, else the reason why not.
-    #[schemars(length(max = 8))]
+    #[schemars(schema_with = "schema::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

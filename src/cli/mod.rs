@@ -4,10 +4,12 @@ mod agent;
 mod crds;
 mod exec;
 mod grade;
+mod install;
 mod launch;
 mod plan;
 mod relay;
 mod run;
+mod tether;
 
 use std::process::ExitCode;
 
@@ -17,6 +19,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "dojo", version, max_term_width = 110)]
 struct Cli {
+    /// End with standard input, whose other end `dojo run` holds: a role does not outlive its runner
+    #[arg(long, hide = true)]
+    lifeline: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -25,6 +30,9 @@ struct Cli {
 enum Command {
     /// Run episodes on this machine
     Run(run::Args),
+    /// Run a foreign program that does not outlive the runner (used by `dojo run`)
+    #[command(hide = true)]
+    Tether(tether::Args),
     /// Print the pod that a cluster would get
     Plan(plan::Args),
     /// Grade one submission, or place one score
@@ -40,12 +48,32 @@ enum Command {
     /// Confine this process, then become the program (used by `dojo exec`)
     #[command(hide = true)]
     Launch(launch::Args),
+    /// Copy this program into a directory (the first container of a pod)
+    #[command(hide = true)]
+    Install(install::Args),
+}
+
+/// Whether `args` (without the program's name) are a command line of this program; the error says what is wrong.
+/// Nothing is run. A planned pod is held against it.
+pub fn accepts(args: &[String]) -> Result<(), String> {
+    let line = std::iter::once("dojo").chain(args.iter().map(String::as_str));
+    Cli::try_parse_from(line)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// Reads argv, runs the subcommand and gives its exit code: 0 success, 1 failure, 2 wrong usage or bad input.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let Cli { lifeline, command } = Cli::parse();
+    // The executor goes through stages that a thread does not survive; it watches its standard input itself.
+    let watched = lifeline && !matches!(command, Command::Exec(_) | Command::Launch(_));
+    if watched && let Err(error) = crate::local::lifeline::hold() {
+        eprintln!("dojo: cannot watch standard input: {error}");
+        return ExitCode::FAILURE;
+    }
+    match command {
         Command::Run(args) => run::main(args),
+        Command::Tether(args) => tether::main(&args),
         Command::Plan(args) => plan::main(args),
         Command::Grade(args) => grade::main(args),
         Command::Crds(args) => crds::main(args),
@@ -53,5 +81,29 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::main(args),
         Command::Agent(args) => agent::main(args),
         Command::Launch(args) => launch::main(args),
+        Command::Install(args) => install::main(args),
     }
+}
+
+/// Sets up the log of a role. `DOJO_LOG` is its filter, such as `debug`; `DOJO_LOG_FORMAT=json` makes JSON lines.
+fn log() {
+    let json = std::env::var("DOJO_LOG_FORMAT").is_ok_and(|format| format == "json");
+    match std::env::var("DOJO_LOG") {
+        Ok(filter) => crate::telemetry::init_filtered(&filter, json),
+        Err(_) => crate::telemetry::init(json),
+    }
+}
+
+/// Root of the cache, absolute: children have other working directories.
+fn cache() -> Result<std::path::PathBuf, String> {
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(std::path::PathBuf::from)
+    };
+    let root = var("DOJO_CACHE")
+        .or_else(|| var("XDG_CACHE_HOME").map(|dir| dir.join("mle-dojo")))
+        .or_else(|| var("HOME").map(|home| home.join(".cache/mle-dojo")))
+        .ok_or("there is no place for the cache: set DOJO_CACHE, XDG_CACHE_HOME or HOME")?;
+    std::path::absolute(&root).map_err(|error| format!("cannot use {}: {error}", root.display()))
 }

@@ -47,11 +47,21 @@ pub enum EffectOutcome {
     ResetDone(Result<(), String>),
     /// The records that were asked for.
     History(Vec<StepRecord>),
-    /// The executor ended during the effect: out of memory, or killed.
-    ExecutorLost {
-        /// What is known of it.
-        reason: String,
-    },
+    /// The executor was lost during the effect.
+    ExecutorLost(Loss),
+}
+
+/// How an executor that was busy was lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loss {
+    /// Its connection closed: it ran out of memory, or was killed.
+    Closed,
+    /// It did not answer in time, or did not read.
+    Silent,
+    /// It sent something that it was not asked for.
+    Confused,
+    /// Another connection of the executor took its place: it was started again.
+    Replaced,
 }
 
 /// Why there is no grade.
@@ -109,7 +119,7 @@ pub enum Progress {
 pub struct PublicFacts {
     /// The first lines of `sample_submission.csv`: its header and at most three rows. Unset: there is no such file.
     pub sample_submission: Option<String>,
-    /// Entries of the public directory.
+    /// Entries of the public directory itself, all of them in name order: the engine shows ten and counts the rest.
     pub tree: Vec<TreeEntry>,
 }
 

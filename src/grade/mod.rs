@@ -1,9 +1,44 @@
 //! Grading: metrics, submission checks, leaderboard places and medals. Pure over bytes.
+//!
+//! ```text
+//!   answers CSV ----> answers ---+
+//!                                +--> submission: every check, rows and columns into the answers' order
+//!   submission CSV --------------+        |
+//!                                         v
+//!                     holdout -->      metric  ---> score ---> boards: place, HumanRank, medal
+//! ```
+//!
+//! What holds for every metric:
+//! - A submission has the columns of the answers, in any order: the id column where the Task names one, and the target
+//!   columns. With ids each row of the answers is there once, in any order; without ids rows are compared in order.
+//! - Nothing is dropped. A blank, NaN, infinite or textual cell where a number belongs makes the submission invalid: a
+//!   mean that skips what it cannot read rewards leaving rows out.
+//! - A score is a finite number, or there is none: a metric that is not defined for these predictions is a refusal.
+//! - Messages are for the one who can do something about it, and never contain an answer.
+
+mod answers;
+mod boards;
+mod csv;
+mod decimal;
+mod draft;
+mod faults;
+mod grader;
+mod header;
+mod holdout;
+mod ids;
+mod metric;
+mod rank;
+mod submission;
+mod texts;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use boards::Boards;
+pub use grader::Grader;
 
 use thiserror::Error;
-
-use crate::api::evaluation::EvaluationSpec;
-use crate::api::standing::{Grade, Standing};
 
 /// Why a submission has no grade.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -14,38 +49,4 @@ pub enum GradeError {
     /// The Task is at fault: answers, boards or metric.
     #[error("the task cannot grade: {0}")]
     Task(String),
-}
-
-/// The leaderboards of a Task, each sorted best first.
-#[derive(Clone, Debug)]
-pub struct Boards {}
-
-#[allow(clippy::unimplemented, unused_variables)]
-impl Boards {
-    /// Reads boards from their CSV files, as `(name, bytes)`.
-    pub fn read(spec: &EvaluationSpec, files: &[(String, Vec<u8>)]) -> Result<Self, GradeError> {
-        unimplemented!()
-    }
-
-    /// Places a score.
-    pub fn standing(&self, score: f64) -> Standing {
-        unimplemented!()
-    }
-}
-
-/// Grades submissions of one Task.
-#[derive(Clone, Debug)]
-pub struct Grader {}
-
-#[allow(clippy::unimplemented, unused_variables)]
-impl Grader {
-    /// Reads the answers; fails with [`GradeError::Task`] where they cannot be graded against.
-    pub fn new(spec: &EvaluationSpec, answers: &[u8], boards: Boards) -> Result<Self, GradeError> {
-        unimplemented!()
-    }
-
-    /// Grades the bytes of a submission.
-    pub fn grade(&self, submission: &[u8]) -> Result<Grade, GradeError> {
-        unimplemented!()
-    }
 }

@@ -6,6 +6,31 @@ use serde_json::{Map, Value};
 /// Header that carries the idempotency key of a step (1 to 128 visible ASCII characters).
 pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
+/// The connection file: where an agent finds its relay. Written anew when the relay comes back at another address.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Connection {
+    /// Base URL, such as `http://127.0.0.1:41234`.
+    pub url: String,
+    /// Bearer token.
+    pub token: String,
+}
+
+/// Names of the actions.
+pub mod action {
+    /// Tells of the task.
+    pub const REQUEST_INFO: &str = "request_info";
+    /// Checks and runs a program without grading.
+    pub const VALIDATE_CODE: &str = "validate_code";
+    /// Runs a program and grades its submission.
+    pub const EXECUTE_CODE: &str = "execute_code";
+    /// Tells of earlier steps.
+    pub const GET_HISTORY: &str = "get_history";
+    /// Empties the workspace.
+    pub const RESET: &str = "reset";
+    /// All of them.
+    pub const ALL: [&str; 5] = [REQUEST_INFO, VALIDATE_CODE, EXECUTE_CODE, GET_HISTORY, RESET];
+}
+
 /// One step request: `{"action": "execute_code", "params": {"code": "..."}}`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]

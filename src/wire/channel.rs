@@ -80,7 +80,7 @@ pub enum FromExec {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
-    /// `execute_code`: in the workspace; a submission is looked for.
+    /// `execute_code`: in the workspace, after a syntax check; a submission is looked for.
     Execute,
     /// `validate_code`: in a throw-away copy of the workspace, after a syntax check.
     Validate,
@@ -97,7 +97,7 @@ pub struct RunRequest {
     pub file_name: String,
     /// Python source.
     pub code: String,
-    /// Time limit in milliseconds.
+    /// Time limit in milliseconds. The syntax check counts, and the copy of the workspace of a `Validate`.
     pub timeout_ms: u64,
     /// Time between SIGTERM and SIGKILL in milliseconds.
     pub grace_ms: u64,
@@ -164,7 +164,7 @@ pub struct RunFinished {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RunExit {
-    /// It does not parse and was not run (`Validate`), or was run and failed at once (`Execute`).
+    /// It does not parse and was not run, whatever [`RunKind`] it is: both are checked before they run.
     Syntax {
         /// The parser's message with line and column.
         message: String,

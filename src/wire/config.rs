@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::evaluation::{EpisodeReward, EvaluationSpec};
-use crate::api::{Domain, Feedback, NetworkMode, StepReward};
+use crate::api::{Domain, NetworkMode};
 
 /// Largest program text that a step may carry: 1 MiB.
 pub const MAX_CODE_BYTES: usize = 1024 * 1024;
@@ -34,19 +34,9 @@ pub struct RelayConfig {
 }
 
 impl RelayConfig {
-    /// What a step's reward is.
-    pub fn step_reward(&self) -> StepReward {
-        self.evaluation.step_reward
-    }
-
     /// What the episode's reward is.
     pub fn episode_reward(&self) -> EpisodeReward {
         self.evaluation.reward
-    }
-
-    /// What the agent is told.
-    pub fn feedback(&self) -> Feedback {
-        self.evaluation.feedback
     }
 }
 

@@ -64,6 +64,9 @@ pub struct StepRecord {
     /// The grade, when a submission was graded. Not shown to the agent where the Task's feedback hides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grade: Option<Grade>,
+    /// Why the grader could not grade, when the Task is at fault. Never shown to the agent: it may speak of private data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_error: Option<String>,
     /// Key of the client, when it sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,

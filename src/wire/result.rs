@@ -9,6 +9,10 @@ use crate::api::status::RewardBasis;
 /// Largest result file: the kubelet shares 12 KiB of termination messages among all containers of a pod.
 pub const MAX_RESULT_BYTES: usize = 1024;
 
+/// Longest error of a Task, in characters.
+const MAX_TASK_ERROR: usize = 200;
+const CUT: &str = "…";
+
 /// The result so far.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +59,177 @@ pub struct EpisodeResult {
     pub trajectory_sha256: String,
     /// Size of the trajectory in bytes.
     pub trajectory_bytes: u64,
+    /// Whether an executor has ever connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executor: bool,
     /// Sandbox layers that were on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,
+}
+
+impl EpisodeResult {
+    /// The JSON, in at most [`MAX_RESULT_BYTES`]. What is too long loses what a reader misses least: first layers from
+    /// the end, then the end of the Task's error, then places from the end. A list or text that lost something ends
+    /// in `…`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut fitted = self.clone();
+        if let Some(error) = &mut fitted.task_error
+            && error.chars().count() > MAX_TASK_ERROR
+        {
+            *error = error.chars().take(MAX_TASK_ERROR - 1).collect::<String>() + CUT;
+        }
+        loop {
+            // Strings, numbers and lists of them: there is nothing that JSON cannot hold.
+            let bytes = serde_json::to_vec(&fitted).unwrap_or_default();
+            if bytes.len() <= MAX_RESULT_BYTES || !fitted.shorten() {
+                return bytes;
+            }
+        }
+    }
+
+    /// Leaves one thing out; false when nothing is left that could be.
+    fn shorten(&mut self) -> bool {
+        if self.layers.last().is_some_and(|last| last == CUT) {
+            self.layers.pop();
+        }
+        if self.layers.pop().is_some() {
+            if !self.layers.is_empty() {
+                self.layers.push(CUT.into());
+            }
+            return true;
+        }
+        if let Some(error) = &mut self.task_error {
+            let kept: String = error.trim_end_matches(CUT).chars().collect();
+            let length = kept.chars().count();
+            if length > 0 {
+                *error = kept.chars().take(length * 3 / 4).collect::<String>() + CUT;
+                return true;
+            }
+        }
+        self.places.pop().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every number at its longest, nothing else that could be left out.
+    fn longest() -> EpisodeResult {
+        EpisodeResult {
+            sequence: u64::MAX,
+            outcome: Some(Outcome::WallClockExhausted),
+            task_error: None,
+            steps: u32::MAX,
+            step_limit: u32::MAX,
+            score: Some(-f64::MAX / 3.0),
+            reward: -f64::MAX / 3.0,
+            basis: RewardBasis::HumanRankHoldout,
+            valid_submission: false,
+            places: Vec::new(),
+            medal: Some(Medal::Bronze),
+            above_median: Some(false),
+            wall_seconds: f64::MIN_POSITIVE / 3.0,
+            execution_seconds: f64::MIN_POSITIVE / 3.0,
+            cpu_seconds: f64::MIN_POSITIVE / 3.0,
+            peak_memory_bytes: u64::MAX,
+            trajectory_sha256: "f".repeat(64),
+            trajectory_bytes: u64::MAX,
+            executor: true,
+            layers: Vec::new(),
+        }
+    }
+
+    fn fitted(result: &EpisodeResult) -> EpisodeResult {
+        let bytes = result.to_bytes();
+        assert!(
+            bytes.len() <= MAX_RESULT_BYTES,
+            "{} bytes: {}",
+            bytes.len(),
+            String::from_utf8_lossy(&bytes)
+        );
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn a_result_that_fits_loses_nothing() {
+        let result = EpisodeResult {
+            layers: vec!["landlock-abi-7".into(), "seccomp".into()],
+            places: vec![("private".into(), 3, 12)],
+            ..longest()
+        };
+        assert_eq!(fitted(&result), result);
+    }
+
+    #[test]
+    fn four_boards_of_the_longest_names_fit_and_layers_give_way_first() {
+        let places: Vec<_> = ["a", "b", "c", "d"]
+            .map(|letter| (letter.repeat(63), 4_600, 4_600))
+            .into();
+        let result = EpisodeResult {
+            places: places.clone(),
+            layers: (0..32).map(|n| format!("some-layer-{n}")).collect(),
+            ..longest()
+        };
+        let fitted = fitted(&result);
+        assert_eq!(fitted.places, places);
+        assert!(fitted.layers.len() < 32);
+        assert_eq!(
+            EpisodeResult {
+                layers: result.layers.clone(),
+                ..fitted
+            },
+            result
+        );
+    }
+
+    #[test]
+    fn a_cut_list_of_layers_says_so() {
+        let result = EpisodeResult {
+            layers: (0..32).map(|n| format!("some-layer-{n}")).collect(),
+            ..longest()
+        };
+        let layers = fitted(&result).layers;
+        let (last, kept) = layers.split_last().unwrap();
+        assert_eq!(last, "…");
+        assert!(kept.len() > 5, "{kept:?}");
+        assert_eq!(kept, &result.layers[..kept.len()]);
+    }
+
+    #[test]
+    fn an_error_that_json_makes_long_is_cut() {
+        for letter in ["\u{1}", "\u{1f600}", "x"] {
+            let result = EpisodeResult {
+                task_error: Some(letter.repeat(200)),
+                layers: vec!["seccomp".into()],
+                ..longest()
+            };
+            let error = fitted(&result).task_error.unwrap();
+            assert!(error.starts_with(letter), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_over_its_limit_is_cut_even_where_it_fits() {
+        let result = EpisodeResult {
+            task_error: Some("é".repeat(201)),
+            ..longest()
+        };
+        assert_eq!(fitted(&result).task_error.unwrap(), "é".repeat(199) + "…");
+    }
+
+    #[test]
+    fn places_go_last() {
+        let result = EpisodeResult {
+            places: (0..4)
+                .map(|n| (format!("{n}").repeat(63), u64::MAX, u64::MAX))
+                .collect(),
+            task_error: Some("x".repeat(200)),
+            ..longest()
+        };
+        let fitted = fitted(&result);
+        assert!(fitted.executor);
+        assert_eq!(fitted.places, result.places);
+        assert!(fitted.task_error.unwrap().ends_with("x…"));
+    }
 }
