@@ -4,6 +4,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib/say.sh"
 . "$(dirname "$0")/lib/paths.sh"
+. "$(dirname "$0")/lib/images.sh"
 eval "$("$HERE/cluster.sh" env)"
 
 NAMESPACE=dojo-check
@@ -58,12 +59,24 @@ it_starts() {
     k wait --for=condition=Ready "$waiting" --timeout=30s
 }
 
+# The tasks' requirements stand in the tasks, for the local runner, and once more where the image is built.
+image_fits_tasks() {
+    local line task
+    for task in "$PROJECT"/manifests/quickstart/*/task.yaml; do
+        grep -qF "image: $TASK_IMAGE" "$task" || { echo "$task names another image" && return 1; }
+        while read -r line; do
+            grep -qF -- "- $line" "$task" || { echo "$task does not require $line" && return 1; }
+        done <"$PROJECT/manifests/quickstart/requirements.txt"
+    done
+}
+
 # The API server writes the line before it answers.
 audited() { grep -q "\"verb\":\"create\".*\"namespace\":\"$NAMESPACE\"" "$AUDIT_LOG"; }
 
 kubectl create namespace "$NAMESPACE" >/dev/null || fail "no cluster answers: 'make cluster-up' first"
 until k get serviceaccount default >/dev/null 2>&1; do sleep 0.1; done
 k apply --filename "$HERE/check/python.yaml" --filename "$HERE/check/sidecar.yaml" >/dev/null
+check "the task image is the one that the quickstart's tasks name, with what they require" image_fits_tasks
 check "the task image runs under restricted rights, and finds a Service by name" succeeds python
 check "a pod with a native sidecar ends with its main container" succeeds sidecar
 check "the sidecar's last word is in the pod's status" last_word_arrives

@@ -52,10 +52,10 @@ python_image() {
     [ -f "$archive" ] && return
     need debootstrap=debootstrap buildah=buildah
     base_image
-    say "making the image localhost/python:1"
+    say "making the image $TASK_IMAGE"
     # Behind a proxy that signs certificates, and with settings of pip's: as on this machine, for the build alone.
     [ ! -f /etc/pip.conf ] || pip=(--volume /etc/pip.conf:/etc/pip.conf:ro)
-    build localhost/python:1 "$archive" --build-arg BASE=localhost/base:1 "${pip[@]}" \
+    build "$TASK_IMAGE" "$archive" --build-arg BASE=localhost/base:1 "${pip[@]}" \
         --volume /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt:ro \
         "$PROJECT/manifests/quickstart"
 }

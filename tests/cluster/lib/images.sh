@@ -2,7 +2,9 @@
 # Image archives in the cache, each named after a digest of what it is made from.
 
 IMAGES=$CACHE/images
-# The task image's base: a small Debian with what a Python task needs to start from.
+# The image that the quickstart's tasks name: nodes have it, so that nothing is pulled and the tasks run as they are.
+TASK_IMAGE=ghcr.io/mle-dojo/python-ml:0.1
+# Its base: a small Debian with what a Python task needs to start from.
 BASE_SUITE=bookworm
 BASE_PACKAGES=python3,python3-venv,ca-certificates
 
@@ -13,7 +15,8 @@ base_archive() {
 }
 
 python_archive() {
-    echo "$IMAGES/python-$(cat "$PROJECT"/manifests/quickstart/{Dockerfile,requirements.txt} - <<<"$(basename "$(base_archive)")" | digest).tar"
+    local inputs=("$PROJECT"/manifests/quickstart/{Dockerfile,requirements.txt})
+    echo "$IMAGES/python-$(cat "${inputs[@]}" - <<<"$TASK_IMAGE $(basename "$(base_archive)")" | digest).tar"
 }
 
 pause_archive() { echo "$IMAGES/pause-$(cat "$HERE/images/pause/Dockerfile" - <<<"$DIGEST" | digest).tar"; }
