@@ -52,6 +52,7 @@ fn options(ids: Ids) -> PodOptions {
     PodOptions {
         image: "localhost/dojo:1".into(),
         ids,
+        report: None,
     }
 }
 

@@ -22,6 +22,11 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("exec", &["api", "wire", "metrics", "telemetry"], false),
     ("agent", &["api", "wire", "metrics", "telemetry"], false),
     ("local", &["api", "wire", "plan", "metrics", "telemetry"], false),
+    (
+        "operator",
+        &["api", "wire", "plan", "metrics", "telemetry"],
+        false,
+    ),
     ("metrics", &[], false),
     ("telemetry", &[], false),
     (
@@ -36,6 +41,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
             "exec",
             "agent",
             "local",
+            "operator",
             "metrics",
             "telemetry",
         ],

@@ -28,6 +28,12 @@ pub struct EpisodeStatus {
     /// Number of the attempt, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
+    /// Attempts that were lost to infrastructure. Unset: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i32>,
+    /// Number of the relay's report that steps, score, reward and usage come from; it only grows within an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<i64>,
     /// Pod of the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodStatus>,

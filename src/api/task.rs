@@ -49,6 +49,12 @@ use super::schema;
         description = "Whether episodes can start"
     ),
     printcolumn(
+        name = "Episodes",
+        type_ = "integer",
+        json_path = ".status.episodes.total",
+        description = "Number of its episodes"
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
@@ -324,4 +330,42 @@ pub struct TaskStatus {
     #[schemars(schema_with = "schema::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// SHA-256 over what of the Task bears on a result. Unset while the Task is not ready.
+    #[schemars(length(max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Data that were prepared into the Task's claims. Unset: none were, or each episode prepares its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PreparedData>,
+    /// Its episodes, counted now and then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episodes: Option<EpisodeCounts>,
+}
+
+/// Data that were prepared once for all episodes.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreparedData {
+    /// SHA-256 over the manifest: path, size and SHA-256 of every public and private file.
+    #[schemars(length(max = 64))]
+    pub digest: String,
+    /// Job that prepared them.
+    #[schemars(length(max = 253))]
+    pub job: String,
+}
+
+/// Number of a Task's episodes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EpisodeCounts {
+    /// All of them.
+    pub total: i32,
+    /// Those that wait, start or are suspended.
+    pub waiting: i32,
+    /// Those whose agent acts.
+    pub running: i32,
+    /// Those with a result.
+    pub completed: i32,
+    /// Those that ended without one.
+    pub failed: i32,
 }

@@ -49,6 +49,7 @@ pub fn main(args: Args) -> ExitCode {
         } else {
             Ids::Fixed
         },
+        report: None,
     };
     let text = objects(&checked, &options).and_then(|objects| {
         render(&objects, args.output).map_err(|error| vec![format!("failed to print: {error}")])

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod document;
+pub mod lifecycle;
 pub mod pod;
 pub mod resolve;
 pub mod status;
@@ -17,7 +18,8 @@ pub mod table;
 pub mod validate;
 
 pub use document::{Checked, Document, Problem, Sourced, name_of, namespace_of};
-pub use pod::{Ids, NotPlannable, Plan, PodOptions, cluster};
+pub use lifecycle::{Actions, Decision, NodeFacts, PodRef, Settings, World};
+pub use pod::{Ids, NotPlannable, Plan, PodOptions, ReportOptions, cluster};
 pub use resolve::{Dirs, resolve, task_digest};
 pub use status::{Observed, Stage, status};
 pub use table::{Table, table};

@@ -8,6 +8,7 @@
 //! | [`journal`] | relay and its own restart, readers of trajectories | JSON lines |
 //! | [`replay`] | authors and the replay agent | YAML list of actions, or a trajectory |
 //! | [`result`] | relay and whoever harvests the result | one JSON object of at most 1 KiB |
+//! | [`report`] | relay and operator, users and operator | JSON and bytes over HTTPS |
 //! | [`config`] | planner and relay | one JSON file |
 
 pub mod agent;
@@ -16,4 +17,5 @@ pub mod config;
 pub mod frame;
 pub mod journal;
 pub mod replay;
+pub mod report;
 pub mod result;

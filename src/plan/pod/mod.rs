@@ -90,6 +90,17 @@ pub struct PodOptions {
     pub image: String,
     /// Under which users the containers run.
     pub ids: Ids,
+    /// Where the relay reports to while it runs. Unset: nowhere; the result is harvested when the pod ends.
+    pub report: Option<ReportOptions>,
+}
+
+/// Where a relay reports to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReportOptions {
+    /// Base URL of the report server, such as `https://mle-dojo-operator.mle-dojo-system.svc:8443`.
+    pub url: String,
+    /// Certificates (PEM) of the authorities that it may be signed by.
+    pub authorities: String,
 }
 
 /// The objects of one attempt, in the order in which they are to be made.
