@@ -1,10 +1,12 @@
 //! Every bound, pattern, list of words, required field and unknown field: refused here and there.
 
+use std::collections::BTreeSet;
+
 use mledojo::plan::Problem;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::{cell, dry_create, full_container, full_replay, full_task, local, schemas, sources};
+use super::{cell, dry_create, full_container, full_replay, full_task, local, own_schemas, schemas, sources};
 use crate::stage::{Access, Space, play};
 
 /// Texts, of which some pattern or other takes none.
@@ -146,62 +148,84 @@ fn is_about(problem: &Problem, pointer: &str) -> bool {
         .is_some_and(|(parent, key)| problem.path == format!("{parent}[{key}]"))
 }
 
+/// Between them every field of every kind.
+fn objects() -> Vec<Value> {
+    let mut objects: Vec<Value> = sources().iter().map(full_task).collect();
+    objects.extend([full_replay(), full_container()]);
+    objects
+}
+
+/// Kind, breach and broken object; each breach of a kind once, since the objects have much in common.
+fn all_breaches(schemas: &[(String, Value)]) -> Vec<(String, Breach, Value)> {
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for object in objects() {
+        let kind = object["kind"].as_str().unwrap();
+        let (_, schema) = schemas.iter().find(|(name, _)| name == kind).unwrap();
+        let mut found = Vec::new();
+        breaches(
+            &schema["properties"]["spec"],
+            &object["spec"],
+            "/spec",
+            &mut found,
+        );
+        for breach in found {
+            let place = format!("{kind}{} {}", breach.pointer, breach.what);
+            if seen.insert(place.clone()) {
+                let wrong = broken(&object, &breach);
+                all.push((place, breach, wrong));
+            }
+        }
+    }
+    all
+}
+
+/// What the local runner says of a breach.
+fn said_locally(place: &str, breach: &Breach, wrong: &Value) -> Problem {
+    let Err(problems) = local(wrong) else {
+        panic!("{place}: the local runner takes it");
+    };
+    problems
+        .iter()
+        .find(|problem| is_about(problem, &breach.pointer))
+        .unwrap_or_else(|| panic!("{place}: the local runner speaks of something else: {problems:?}"))
+        .clone()
+}
+
+#[test]
+fn every_bound_and_every_unknown_field_is_refused_by_the_local_runner() {
+    for object in objects() {
+        local(&object).unwrap_or_else(|problems| panic!("{object} is refused: {problems:?}"));
+    }
+    let all = all_breaches(&own_schemas());
+    for (place, breach, wrong) in &all {
+        said_locally(place, breach, wrong);
+    }
+    assert!(all.len() > 100, "only {} ways to be wrong were tried", all.len());
+}
+
 #[test]
 #[ignore = "needs a cluster: make cluster-test"]
 fn every_bound_and_every_unknown_field_is_refused_here_and_there() {
     play("bounds", Access::Shared, async |space: &Space| {
-        let mut objects: Vec<Value> = sources().iter().map(full_task).collect();
-        objects.extend([full_replay(), full_container()]);
-        let schemas = schemas(space).await;
-        let mut seen = std::collections::BTreeSet::new();
-        for object in &objects {
-            dry_create(space, object)
+        for object in objects() {
+            dry_create(space, &object)
                 .await
                 .unwrap_or_else(|status| panic!("the API server refuses {object}: {}", status.message));
-            local(object)
-                .unwrap_or_else(|problems| panic!("the local runner refuses {object}: {problems:?}"));
-            let kind = object["kind"].as_str().unwrap();
-            let (_, schema) = schemas.iter().find(|(name, _)| name == kind).unwrap();
-            let mut found = Vec::new();
-            breaches(
-                &schema["properties"]["spec"],
-                &object["spec"],
-                "/spec",
-                &mut found,
-            );
-            for breach in &found {
-                // The objects of a kind have much in common.
-                if !seen.insert(format!("{kind}{} {}", breach.pointer, breach.what)) {
-                    continue;
-                }
-                let wrong = broken(object, breach);
-                let place = format!("{kind}{} {}", breach.pointer, breach.what);
-                let Err(status) = dry_create(space, &wrong).await else {
-                    panic!("{place}: the API server takes it");
-                };
-                assert!([400, 422].contains(&status.code), "{place}: {status:?}");
-                let Err(problems) = local(&wrong) else {
-                    panic!("{place}: the local runner takes it");
-                };
-                let problem = problems
-                    .iter()
-                    .find(|problem| is_about(problem, &breach.pointer))
-                    .unwrap_or_else(|| {
-                        panic!("{place}: the local runner speaks of something else: {problems:?}")
-                    });
-                println!(
-                    "{place:<80} | {:<COLUMN$} | {}",
-                    cell(status.message.split_once(": ").map_or("", |(_, rest)| rest)),
-                    cell(&problem.message),
-                    COLUMN = super::COLUMN
-                );
-            }
         }
-        println!("{} ways to be wrong, refused here and there", seen.len());
-        assert!(
-            seen.len() > 100,
-            "only {} ways to be wrong were tried",
-            seen.len()
-        );
+        let all = all_breaches(&schemas(space).await);
+        for (place, breach, wrong) in &all {
+            let Err(status) = dry_create(space, wrong).await else {
+                panic!("{place}: the API server takes it");
+            };
+            assert!([400, 422].contains(&status.code), "{place}: {status:?}");
+            println!(
+                "{place:<80} | {:<COLUMN$} | {}",
+                cell(status.message.split_once(": ").map_or("", |(_, rest)| rest)),
+                cell(&said_locally(place, breach, wrong).message),
+                COLUMN = super::COLUMN
+            );
+        }
+        println!("{} ways to be wrong, refused here and there", all.len());
     });
 }

@@ -15,7 +15,18 @@ use crate::stage::{Space, fixtures};
 /// Longest message in a printed table, in characters.
 const COLUMN: usize = 100;
 
-/// Kind, name and schema of every kind as the API server has them.
+/// Kind and schema of every kind as this source has them.
+fn own_schemas() -> Vec<(String, Value)> {
+    mledojo::api::definitions().into_iter().map(schema_of).collect()
+}
+
+fn schema_of(definition: CustomResourceDefinition) -> (String, Value) {
+    let version = definition.spec.versions.into_iter().next().unwrap();
+    let schema = version.schema.unwrap().open_api_v3_schema.unwrap();
+    (definition.spec.names.kind, serde_json::to_value(schema).unwrap())
+}
+
+/// Kind and schema of every kind as the API server has them.
 async fn schemas(space: &Space) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for definition in mledojo::api::definitions() {
@@ -24,9 +35,7 @@ async fn schemas(space: &Space) -> Vec<(String, Value)> {
             .cluster_object(&name)
             .await
             .unwrap_or_else(|| panic!("the cluster has no CustomResourceDefinition {name}"));
-        let version = served.spec.versions.into_iter().next().unwrap();
-        let schema = version.schema.unwrap().open_api_v3_schema.unwrap();
-        found.push((served.spec.names.kind, serde_json::to_value(schema).unwrap()));
+        found.push(schema_of(served));
     }
     found
 }

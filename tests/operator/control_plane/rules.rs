@@ -7,7 +7,9 @@ use kube::core::response::StatusCause;
 use mledojo::api::Episode;
 use serde_json::{Value, json};
 
-use super::{cell, dry_create, full_container, full_replay, full_task, local, schemas, sources, walk};
+use super::{
+    cell, dry_create, full_container, full_replay, full_task, local, own_schemas, schemas, sources, walk,
+};
 use crate::stage::{Access, Space, fixtures, play};
 
 /// A rule of a served CRD.
@@ -20,10 +22,10 @@ struct Rule {
     transition: bool,
 }
 
-async fn rules(space: &Space) -> Vec<Rule> {
+fn rules(schemas: &[(String, Value)]) -> Vec<Rule> {
     let mut found = Vec::new();
-    for (kind, schema) in schemas(space).await {
-        walk(&schema, &kind, &mut |path, node| {
+    for (kind, schema) in schemas {
+        walk(schema, kind, &mut |path, node| {
             for rule in node["x-kubernetes-validations"].as_array().into_iter().flatten() {
                 found.push(Rule {
                     path: path.to_owned(),
@@ -175,6 +177,57 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// The case of a rule: there is exactly one.
+fn case_of<'a>(rule: &Rule, cases: &'a [Case]) -> &'a Case {
+    let matching: Vec<&Case> = cases
+        .iter()
+        .filter(|case| case.path == rule.path && rule.message.contains(case.message))
+        .collect();
+    let [case] = matching.as_slice() else {
+        panic!(
+            "{} cases for the rule {rule:?}: one is wanted in cases()",
+            matching.len()
+        );
+    };
+    case
+}
+
+/// Ways to break a rule of updates.
+fn changes_of<'a>(rule: &Rule, changes: &'a [(&'static str, Vec<Value>)]) -> &'a (&'static str, Vec<Value>) {
+    let found: Vec<_> = changes
+        .iter()
+        .filter(|(field, _)| rule.message.starts_with(&format!("{field} cannot change")))
+        .collect();
+    let [change] = found.as_slice() else {
+        panic!(
+            "{} changes for the rule {rule:?}: one is wanted in changes()",
+            found.len()
+        );
+    };
+    change
+}
+
+#[test]
+fn every_rule_has_a_case_that_breaks_it_and_no_case_is_without_a_rule() {
+    let rules = rules(&own_schemas());
+    let (cases, changes) = (cases(), changes());
+    for rule in &rules {
+        if rule.transition {
+            changes_of(rule, &changes);
+        } else {
+            let problems = local(&case_of(rule, &cases).object).unwrap_err();
+            assert!(
+                problems.iter().any(|problem| problem.message == rule.message),
+                "{rule:?}: {problems:?}"
+            );
+        }
+    }
+    let ruled: BTreeSet<&str> = rules.iter().map(|rule| rule.path.as_str()).collect();
+    for case in &cases {
+        assert!(ruled.contains(case.path), "there is no rule at {}", case.path);
+    }
+}
+
 /// The API server puts `Invalid value: "object": ` before a rule's message.
 fn says(cause: &StatusCause, message: &str) -> bool {
     cause.message == message || cause.message.ends_with(&format!(": {message}"))
@@ -184,7 +237,7 @@ fn says(cause: &StatusCause, message: &str) -> bool {
 #[ignore = "needs a cluster: make cluster-test"]
 fn every_rule_of_the_crds_is_said_alike_by_the_api_server_and_the_local_runner() {
     play("rules", Access::Shared, async |space: &Space| {
-        let rules = rules(space).await;
+        let rules = rules(&schemas(space).await);
         let cases = cases();
         println!(
             "{:<44} | {:<COLUMN$} | LOCAL RUNNER",
@@ -193,16 +246,7 @@ fn every_rule_of_the_crds_is_said_alike_by_the_api_server_and_the_local_runner()
             COLUMN = super::COLUMN
         );
         for rule in rules.iter().filter(|rule| !rule.transition) {
-            let matching: Vec<&Case> = cases
-                .iter()
-                .filter(|case| case.path == rule.path && rule.message.contains(case.message))
-                .collect();
-            let [case] = matching.as_slice() else {
-                panic!(
-                    "{} cases for the rule {rule:?}: one is wanted here",
-                    matching.len()
-                );
-            };
+            let case = case_of(rule, &cases);
             let status = dry_create(space, &case.object)
                 .await
                 .expect_err("the API server takes what breaks a rule");
@@ -237,14 +281,6 @@ fn every_rule_of_the_crds_is_said_alike_by_the_api_server_and_the_local_runner()
                 );
             }
             assert_eq!(causes.len(), problems.len(), "{rule:?}: {causes:?} {problems:?}");
-        }
-        let broken: BTreeSet<&str> = rules.iter().map(|rule| rule.path.as_str()).collect();
-        for case in &cases {
-            assert!(
-                broken.contains(case.path),
-                "there is no rule at {} any more",
-                case.path
-            );
         }
     });
 }
@@ -303,17 +339,11 @@ fn what_cannot_change_is_said_in_plain_words_and_alike() {
     play("updates", Access::Shared, async |space: &Space| {
         let old = space.make_episode(full_replay()).await;
         let changes = changes();
-        for rule in rules(space).await.into_iter().filter(|rule| rule.transition) {
-            let found: Vec<_> = changes
-                .iter()
-                .filter(|(field, _)| rule.message.starts_with(&format!("{field} cannot change")))
-                .collect();
-            let [(field, ways)] = found.as_slice() else {
-                panic!(
-                    "{} changes for the rule {rule:?}: one is wanted here",
-                    found.len()
-                );
-            };
+        for rule in rules(&schemas(space).await)
+            .into_iter()
+            .filter(|rule| rule.transition)
+        {
+            let (field, ways) = changes_of(&rule, &changes);
             for way in ways {
                 let Err(kube::Error::Api(status)) = dry_update(space, "full", way).await else {
                     panic!("the API server does not refuse {way}");
