@@ -111,6 +111,7 @@ fn report() -> String {
         sequence: 0,
         outcome: Some(Outcome::AgentFinished),
         task_error: None,
+        sandbox_error: None,
         steps: 1,
         step_limit: 20,
         score: Some(0.0),
