@@ -40,7 +40,7 @@ load() { # load FILE
 
 operator() {
     local binary archive
-    binary=${DOJO_BINARY:-$PROJECT/target/$(uname -m)-unknown-linux-gnu/release/dojo}
+    binary=${DOJO_BINARY:-$PROJECT/target/static/dojo}
     archive=$(mktemp --suffix .tar)
     # shellcheck disable=SC2064 # the name as it is now
     trap "rm -f '$archive'" EXIT
