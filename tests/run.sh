@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Everything that `make test` runs: each suite with its time, a table at the end, exit code 1 if one failed. A suite that
 # this machine cannot run exits with 77 and is skipped, with the reason in the table.
+# shellcheck disable=SC2317,SC2329 # functions are run by `suite`
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 PYTHON=${PYTHON:-python3}
 
 names=() seconds=() verdicts=()

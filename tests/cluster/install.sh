@@ -11,6 +11,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib/render.sh"
 own=true
 ! callers_own || own=false
+! $own || [ -f "$STATE/$MARK" ] || fail "nothing is up in $STATE: 'make cluster-up' first"
 eval "$("$HERE/cluster.sh" env)"
 OPERATOR_NAMESPACE=${OPERATOR_NAMESPACE:-mle-dojo-system}
 
