@@ -77,3 +77,40 @@ pub(super) fn task_ref(episode: &Episode) -> ObjectRef<Task> {
         None => name,
     }
 }
+
+#[cfg(test)]
+impl Context {
+    /// A context with empty stores.
+    pub(super) fn empty(client: Client) -> Self {
+        use kube::runtime::reflector::store;
+
+        let pod = crate::plan::PodOptions {
+            image: "localhost/mle-dojo-operator:dev".into(),
+            ids: crate::plan::Ids::Fixed,
+            report: None,
+        };
+        let settings = Settings {
+            pod,
+            archive: None,
+            start_patience: 300,
+            retry_delay: 10,
+            keep_pods: true,
+        };
+        Self {
+            episodes: store().0,
+            tasks: store().0,
+            pods: store().0,
+            jobs: store().0,
+            owned: Owned::default(),
+            nodes: None,
+            settings,
+            report: tokio::sync::watch::channel(None).1,
+            recorder: Recorder::new(client.clone(), "test".into()),
+            metrics: OperatorMetrics::new().unwrap(),
+            memory: Memory::default(),
+            backoff: Backoff::default(),
+            pace: Pace::default(),
+            client,
+        }
+    }
+}

@@ -28,6 +28,8 @@ mod episode;
 mod events;
 mod leader;
 mod memory;
+#[cfg(test)]
+mod mock;
 mod nodes;
 mod orphans;
 mod owned;

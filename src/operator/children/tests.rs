@@ -1,50 +1,14 @@
 //! Orderings that an API server does not produce on demand.
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use kube::Client;
+use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::super::mock::{self, Log, refusal};
 use super::*;
 
-/// What was asked for: method, path, and body as JSON.
-type Asked = Arc<Mutex<Vec<(Method, String, Value)>>>;
-
-/// An API server that gives the answers in their order.
-fn server(answers: Vec<(u16, Value)>) -> (Api<Pod>, Asked) {
-    let asked = Asked::default();
-    let (log, answers) = (Arc::clone(&asked), Arc::new(Mutex::new(answers.into_iter())));
-    let router = Router::new().fallback(move |request: Request| {
-        let (log, answers) = (Arc::clone(&log), Arc::clone(&answers));
-        async move {
-            let (parts, body) = request.into_parts();
-            let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            log.lock()
-                .unwrap()
-                .push((parts.method, parts.uri.path().to_owned(), body));
-            let (code, body) = answers.lock().unwrap().next().expect("one request too many");
-            answer(code, &body)
-        }
-    });
-    (Api::namespaced(Client::new(router, "lab"), "lab"), asked)
-}
-
-fn answer(code: u16, body: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (StatusCode::from_u16(code).unwrap(), kind, body.to_string()).into_response()
-}
-
-fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message,
-    });
-    (code, status)
+fn server(answers: Vec<(u16, Value)>) -> (Api<Pod>, Log) {
+    let (client, log) = mock::server(answers);
+    (Api::namespaced(client, "lab"), log)
 }
 
 fn pod(uid: &str, owner: &str) -> Value {
@@ -66,15 +30,6 @@ fn reference() -> PodRef {
     }
 }
 
-fn methods(asked: &Asked) -> Vec<Method> {
-    asked
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|(method, ..)| method.clone())
-        .collect()
-}
-
 #[tokio::test]
 async fn a_pod_that_an_earlier_look_has_made_counts_as_made() {
     let (api, asked) = server(vec![
@@ -83,7 +38,7 @@ async fn a_pod_that_an_earlier_look_has_made_counts_as_made() {
     ]);
     let made = make(&api, &wanted(), "test").await.unwrap();
     assert!(matches!(made, Made::Found(pod) if pod.metadata.uid.as_deref() == Some("pod-uid")));
-    assert_eq!(methods(&asked), [Method::POST, Method::GET]);
+    assert_eq!(asked.lines(), ["POST pods", "GET demo-1"]);
 }
 
 #[tokio::test]
@@ -120,16 +75,15 @@ async fn a_quota_is_told_apart_from_a_namespace_that_goes() {
 async fn a_release_takes_only_the_own_finalizer_of_only_this_pod() {
     let (api, asked) = server(vec![(200, pod("pod-uid", "episode-uid"))]);
     release(&api, &reference()).await.unwrap();
-    let asked = asked.lock().unwrap();
-    let (method, path, body) = &asked[0];
+    let asked = &asked.all()[0];
     assert_eq!(
-        (method, path.as_str()),
+        (&asked.method, asked.path.as_str()),
         (&Method::PATCH, "/api/v1/namespaces/lab/pods/demo-1")
     );
     let expected = json!({"metadata": {
         "uid": "pod-uid", "$deleteFromPrimitiveList/finalizers": ["mledojo.dev/result"],
     }});
-    assert_eq!(*body, expected);
+    assert_eq!(asked.body, expected);
 }
 
 #[tokio::test]
@@ -151,6 +105,5 @@ async fn a_deletion_is_for_one_uid() {
         "the UID in the precondition differs",
     )]);
     delete(&api, "demo-1", "pod-uid").await.unwrap();
-    let asked = asked.lock().unwrap();
-    assert_eq!(asked[0].2["preconditions"], json!({"uid": "pod-uid"}));
+    assert_eq!(asked.all()[0].body["preconditions"], json!({"uid": "pod-uid"}));
 }

@@ -156,3 +156,6 @@ fn next(episode: &Episode, look_again: Option<i64>) -> Action {
         None => Action::requeue(IDLE),
     }
 }
+
+#[cfg(test)]
+mod tests;
