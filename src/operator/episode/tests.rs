@@ -8,7 +8,7 @@ use super::*;
 use crate::api::Task;
 use crate::plan::{Actions, Observed, Plan};
 
-fn episode(version: &str, uid: &str, status: Value) -> Value {
+fn episode(version: &str, uid: &str, status: &Value) -> Value {
     json!({
         "apiVersion": "mledojo.dev/v1alpha1", "kind": "Episode",
         "metadata": {"name": "demo", "namespace": "lab", "uid": uid, "resourceVersion": version, "generation": 1},
@@ -79,7 +79,7 @@ async fn a_configuration_left_over_is_replaced_before_its_pod_is_made() {
         create: Some(plan()),
         ..Actions::default()
     };
-    let episode = Arc::new(parsed(episode("5", "e-1", json!({"attempt": 1}))));
+    let episode = Arc::new(parsed(episode("5", "e-1", &json!({"attempt": 1}))));
     let applied = apply::apply(&Context::empty(client), &episode, &actions)
         .await
         .unwrap();
@@ -106,7 +106,7 @@ async fn the_configuration_of_a_pod_that_is_there_stays_as_it_is() {
         create: Some(plan()),
         ..Actions::default()
     };
-    let episode = Arc::new(parsed(episode("5", "e-1", json!({"attempt": 1}))));
+    let episode = Arc::new(parsed(episode("5", "e-1", &json!({"attempt": 1}))));
     let applied = apply::apply(&Context::empty(client), &episode, &actions)
         .await
         .unwrap();
@@ -116,7 +116,7 @@ async fn the_configuration_of_a_pod_that_is_there_stays_as_it_is() {
 
 async fn reported(answers: Vec<(u16, Value)>) -> (Reported, Vec<Value>) {
     let (client, log) = server(answers);
-    let episode: Arc<Episode> = Arc::new(parsed(episode("5", "e-1", json!({"phase": "Running"}))));
+    let episode: Arc<Episode> = Arc::new(parsed(episode("5", "e-1", &json!({"phase": "Running"}))));
     let observed = Observed::new(&task(), &episode);
     let now = Timestamp::from_second(1_795_000_000).unwrap();
     let reported = report::report(&Context::empty(client), &episode, Some(&observed), now)
@@ -128,7 +128,7 @@ async fn reported(answers: Vec<(u16, Value)>) -> (Reported, Vec<Value>) {
 #[tokio::test]
 async fn a_status_is_written_with_the_version_that_it_was_decided_on() {
     let conflict = refusal(409, "Conflict", "the object has been modified");
-    let newer = episode("7", "e-1", json!({"phase": "Running"}));
+    let newer = episode("7", "e-1", &json!({"phase": "Running"}));
     let (result, bodies) = reported(vec![conflict, (200, newer)]).await;
     assert_eq!(bodies[0]["metadata"]["resourceVersion"], "5");
     assert_eq!(bodies[0]["metadata"]["uid"], "e-1");
@@ -141,7 +141,7 @@ async fn a_status_is_written_with_the_version_that_it_was_decided_on() {
 #[tokio::test]
 async fn what_was_decided_for_a_deleted_episode_is_not_told_of_its_namesake() {
     let conflict = refusal(409, "Conflict", "the object has been modified");
-    let namesake = episode("9", "e-2", json!({}));
+    let namesake = episode("9", "e-2", &json!({}));
     let (result, _) = reported(vec![conflict, (200, namesake)]).await;
     assert!(matches!(result, Reported::Gone), "{result:?}");
     let (result, _) = reported(vec![refusal(404, "NotFound", "no such Episode")]).await;
@@ -152,7 +152,7 @@ async fn what_was_decided_for_a_deleted_episode_is_not_told_of_its_namesake() {
 async fn a_pod_on_record_that_the_store_lacks_is_asked_for() {
     let list = |items: Value| json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items});
     let recorded = json!({"phase": "Running", "pod": {"name": "demo-1", "uid": "p-1"}});
-    let episode: Episode = parsed(episode("5", "e-1", recorded));
+    let episode: Episode = parsed(episode("5", "e-1", &recorded));
     let (client, log) = server(vec![(200, list(json!([pod("p-1", "e-1"), pod("p-0", "e-0")])))]);
     let context = Context::empty(client);
     let seen = observe::observe(&context, &episode, &[]).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_pod_on_record_that_the_store_lacks_is_asked_for() {
 #[tokio::test]
 async fn an_episode_of_another_manager_is_left_alone() {
     let (client, log) = server(Vec::new());
-    let mut episode: Episode = parsed(episode("5", "e-1", json!({})));
+    let mut episode: Episode = parsed(episode("5", "e-1", &json!({})));
     episode.spec.managed_by = Some("example.org/other".into());
     let context = Arc::new(Context::empty(client));
     let action = reconcile(Arc::new(episode), context).await.unwrap();
