@@ -120,6 +120,10 @@ impl Leadership {
         let mut until = Timestamp::now() + SignedDuration::from_secs(LEASE_SECONDS.cast_signed());
         loop {
             tokio::time::sleep(PAUSE).await;
+            // Before that it need not have been renewed.
+            if Timestamp::now() + SignedDuration::from_secs(GRACE_SECONDS.cast_signed()) < until {
+                continue;
+            }
             if let Ok(Ok(lease)) =
                 tokio::time::timeout(REQUEST_TIME, self.leases.get(&self.candidate.name)).await
             {
