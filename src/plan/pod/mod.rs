@@ -53,6 +53,14 @@ pub const EPISODE_LABEL: &str = "mledojo.dev/episode";
 pub const TASK_LABEL: &str = "mledojo.dev/task";
 /// Label with the number of the attempt.
 pub const ATTEMPT_LABEL: &str = "mledojo.dev/attempt";
+/// Annotation with the generation of the Task that the pod was made from.
+pub const TASK_GENERATION: &str = "mledojo.dev/task-generation";
+/// Annotation with the digest of that Task.
+pub const TASK_DIGEST: &str = "mledojo.dev/task-digest";
+/// Annotation with the digest of its data, where they were prepared before.
+pub const DATA_DIGEST: &str = "mledojo.dev/data-digest";
+/// Annotation with the wall clock that the attempt was planned with, in seconds: the Task may change while it runs.
+pub const WALL_CLOCK: &str = "mledojo.dev/wall-clock-seconds";
 /// Label by which Kueue finds the queue of a pod.
 pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 /// Key of the relay's configuration in its ConfigMap.
@@ -150,6 +158,7 @@ pub fn cluster(
         workspace: paths::WORKSPACE.into(),
     };
     let config = resolve(task, episode, &dirs);
+    let limits = config.limits;
     // A struct of strings and numbers always has a JSON form.
     let config = serde_json::to_string_pretty(&config).unwrap_or_default();
     let config_map = ConfigMap {
@@ -164,7 +173,7 @@ pub fn cluster(
     let pod = Pod {
         metadata: ObjectMeta {
             labels: Some(pod_labels(task, episode, labels)),
-            annotations: Some(annotations(task)),
+            annotations: Some(annotations(task, limits.wall_clock_ms)),
             finalizers: Some(vec![RESULT_FINALIZER.into()]),
             ..metadata(&name, episode)
         },
@@ -283,9 +292,28 @@ fn pod_labels(task: &Task, episode: &Episode, ours: BTreeMap<String, String>) ->
     all
 }
 
-fn annotations(task: &Task) -> BTreeMap<String, String> {
+/// The annotations of the Task, then what the result will be said to come from: by the end the Task may be another.
+fn annotations(task: &Task, wall_clock_ms: u64) -> BTreeMap<String, String> {
     let mut all = task.spec.environment.annotations.clone();
     all.insert("kubectl.kubernetes.io/default-container".into(), "agent".into());
+    all.insert(WALL_CLOCK.into(), wall_clock_ms.div_ceil(1000).to_string());
+    let status = task.status.as_ref();
+    let found = [
+        (
+            TASK_GENERATION,
+            task.metadata.generation.map(|generation| generation.to_string()),
+        ),
+        (TASK_DIGEST, status.and_then(|status| status.digest.clone())),
+        (
+            DATA_DIGEST,
+            status.and_then(|status| Some(status.data.as_ref()?.digest.clone())),
+        ),
+    ];
+    for (name, value) in found {
+        if let Some(value) = value {
+            all.insert(name.into(), value);
+        }
+    }
     all
 }
 
