@@ -2,3 +2,5 @@
 
 #[allow(clippy::disallowed_methods)] // effects: it reads the clock
 pub mod archive;
+#[allow(clippy::disallowed_methods)] // effects: it reads the clock
+pub mod server;
