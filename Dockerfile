@@ -17,10 +17,9 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
-# With an explicit target the flag does not reach build scripts and procedural macros, which cannot be static.
-RUN target=$(rustc -vV | sed -n 's/^host: //p') \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin dojo --target "$target" \
-    && install -D "target/$target/release/dojo" /out/dojo
+# The flag goes to the program alone: procedural macros cannot be static.
+RUN cargo rustc --release --locked --bin dojo -- -C target-feature=+crt-static \
+    && install -D target/release/dojo /out/dojo
 
 FROM scratch AS prebuilt
 COPY --chmod=0755 dojo /out/dojo

@@ -6,11 +6,12 @@
 #   cluster.sh status        what runs
 #   cluster.sh env           shell lines that put kubectl, helm and KUBECONFIG in place:  eval "$(… env)"
 #   cluster.sh operator      build the operator's image around DOJO_BINARY and load it into every node
+#   cluster.sh install       both charts, with values for tests; into the caller's own cluster with IMAGE=…
 #   cluster.sh load FILE     load an image archive into every node
 #   cluster.sh inside CMD    run a command in the cluster's namespaces
 #   cluster.sh build [SET]   build the binaries of a set alone, such as kwok, kueue or dra
 #
-# Variables: NODES GPUS GPU_PRODUCTS CLUSTER_DIR CLUSTER_SLOT DOJO_CACHE DEBIAN_MIRROR DOJO_BINARY
+# Variables: NODES GPUS GPU_PRODUCTS CLUSTER_DIR CLUSTER_SLOT DOJO_CACHE DEBIAN_MIRROR DOJO_BINARY IMAGE HELM_FLAGS
 #            APISERVER_FLAGS CONTROLLER_FLAGS KUBELET_FLAGS
 # Exit code 77: this machine cannot run it, for the reason printed; a test runner takes it as skipped.
 set -euo pipefail
@@ -18,9 +19,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib/paths.sh"
 . "$(dirname "$0")/lib/process.sh"
 . "$(dirname "$0")/lib/images.sh"
-
-# A cluster that the caller chose is used as it is.
-callers_own() { [ -n "${KUBECONFIG:-}" ] && [ "$(realpath -m "$KUBECONFIG")" != "$OUR_KUBECONFIG" ]; }
 
 # One command at a time changes the cluster. The lock is not passed on, or the cluster's processes would hold it.
 locked() {
@@ -39,12 +37,11 @@ load() { # load FILE
 }
 
 operator() {
-    local binary archive
-    binary=${DOJO_BINARY:-$PROJECT/target/$(uname -m)-unknown-linux-gnu/release/dojo}
+    local archive
     archive=$(mktemp --suffix .tar)
     # shellcheck disable=SC2064 # the name as it is now
     trap "rm -f '$archive'" EXIT
-    "$HERE/images.sh" operator "$binary" "$archive"
+    "$HERE/images.sh" operator "$DOJO_BINARY" "$archive"
     load "$archive"
     say "localhost/mle-dojo-operator:dev is on every node"
 }
@@ -66,6 +63,7 @@ env)
     echo "export PATH='$BIN':\"\$PATH\""
     ;;
 operator) operator ;;
+install) "$HERE/install.sh" "$@" ;;
 load) load "$@" ;;
 inside) inside "$@" ;;
 build) "$HERE/build.sh" "$@" ;;

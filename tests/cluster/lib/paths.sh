@@ -14,6 +14,10 @@ STATE=$(realpath -m "${CLUSTER_DIR:-$PROJECT/.cluster}")
 MARK=is-a-cluster # without it `down` deletes nothing
 OUR_KUBECONFIG=$STATE/kubeconfig
 AUDIT_LOG=$STATE/logs/audit.log
+DOJO_BINARY=${DOJO_BINARY:-$PROJECT/target/static/dojo}
+
+# A cluster that the caller chose is used as it is.
+callers_own() { [ -n "${KUBECONFIG:-}" ] && [ "$(realpath -m "$KUBECONFIG")" != "$OUR_KUBECONFIG" ]; }
 
 # Another slot lets a second clone have a cluster of its own at the same time.
 SLOT=${CLUSTER_SLOT:-0}

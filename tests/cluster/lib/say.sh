@@ -11,7 +11,9 @@ fail() {
     exit 1
 }
 
+# The reason also goes to SKIP_REASON, if that names a file: a test runner puts it into its table.
 skip() {
     say "$@"
+    [ -z "${SKIP_REASON:-}" ] || echo "$*" >"$SKIP_REASON"
     exit $SKIPPED
 }
