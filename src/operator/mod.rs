@@ -15,9 +15,12 @@
 //! | `definitions` | are the CustomResourceDefinitions there? |
 //! | `watch`, `prune`, `owned`, `nodes`, `memory` | what is known of the cluster, and what of a change matters to whom |
 //! | `children`, `call`, `events`, `backoff` | making, ending and letting go of objects; requests; Events; waiting after failures |
+//! | `server`, `archive` | what relays report, what users read; where files are kept |
 //! | `uninstall` | what has to happen before the operator is removed |
 
 mod admin;
+#[allow(clippy::disallowed_methods)] // effects: it reads the clock
+pub mod archive;
 mod backoff;
 mod call;
 mod children;
@@ -36,6 +39,8 @@ mod owned;
 mod prune;
 mod readiness;
 mod run;
+#[allow(clippy::disallowed_methods)] // effects: it reads the clock
+pub mod server;
 mod task;
 mod uninstall;
 mod watch;
