@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reward::{self, Best};
 use crate::api::evaluation::EvaluationSpec;
-use crate::wire::agent::Budget;
+use crate::wire::agent::{Budget, ErrorType, action};
 use crate::wire::journal::StepRecord;
 
 /// The episode so far.
@@ -22,6 +22,11 @@ pub(super) struct Ledger {
     pub truncated_by: Option<Budget>,
     /// Why the grader could not grade, the last time that it could not.
     pub task_error: Option<String>,
+    /// Why the sandbox did not run the last program, where it never ran one. Once one ran, what keeps others from running
+    /// may be the agent's doing.
+    pub sandbox_error: Option<String>,
+    /// Whether a program ever ran.
+    ran: bool,
     /// What executed code used.
     pub usage: Usage,
     keys: BTreeMap<String, KeyUse>,
@@ -59,6 +64,7 @@ impl Ledger {
         if record.task_error.is_some() {
             self.task_error.clone_from(&record.task_error);
         }
+        self.note_sandbox(record);
         if let Some(usage) = &record.usage {
             self.usage.wall_seconds += usage.wall_seconds;
             self.usage.cpu_seconds += usage.cpu_seconds;
@@ -72,6 +78,25 @@ impl Ledger {
                     digest: record.body_digest.clone(),
                 },
             );
+        }
+    }
+
+    fn note_sandbox(&mut self, record: &StepRecord) {
+        let refusal = record
+            .reply
+            .observation
+            .error
+            .as_ref()
+            .filter(|error| error.error_type == ErrorType::SandboxError);
+        match (record.action.as_str(), refusal) {
+            (action::EXECUTE_CODE | action::VALIDATE_CODE, Some(error)) if !self.ran => {
+                self.sandbox_error = Some(error.error.clone());
+            }
+            (action::EXECUTE_CODE | action::VALIDATE_CODE, None) if record.usage.is_some() => {
+                self.ran = true;
+                self.sandbox_error = None;
+            }
+            _ => {}
         }
     }
 

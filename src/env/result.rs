@@ -11,8 +11,8 @@ use crate::wire::agent::Budget;
 use crate::wire::config::RelayConfig;
 use crate::wire::result::EpisodeResult;
 
-/// Longest error of a Task, in characters.
-const MAX_TASK_ERROR: usize = 200;
+/// Longest error of a Task or a sandbox, in characters.
+const MAX_ERROR: usize = 200;
 
 /// The result when `truncated_by` is spent and the wall clock stands at `elapsed_ms`.
 pub(super) fn so_far(
@@ -52,7 +52,8 @@ pub(super) fn so_far(
             .task_error
             .as_ref()
             .filter(|_| best.is_none())
-            .map(|error| text::one_line(error).chars().take(MAX_TASK_ERROR).collect()),
+            .map(|error| short(error)),
+        sandbox_error: ledger.sandbox_error.as_deref().map(short),
         steps: ledger.steps,
         step_limit: config.limits.steps,
         score: counted.map(|standing| standing.score),
@@ -77,6 +78,10 @@ pub(super) fn so_far(
         executor: false,
         layers: Vec::new(),
     }
+}
+
+fn short(error: &str) -> String {
+    text::one_line(error).chars().take(MAX_ERROR).collect()
 }
 
 /// The standing that counts for the episode: on the hidden rows where there are some.

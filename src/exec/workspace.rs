@@ -33,8 +33,12 @@ impl Workspace {
         self.dir.as_fd()
     }
 
-    /// Gives the directory the permissions that it had at first: executed code may have taken them away.
+    /// Gives the directory the permissions that it had at first: executed code may have taken them away. A volume of a
+    /// pod belongs to root, and neither that code nor this process can change them.
     pub(super) fn restore(&self) -> io::Result<()> {
+        if Mode::from_raw_mode(fstat(&self.dir)?.st_mode) == self.mode {
+            return Ok(());
+        }
         fchmod(&self.dir, self.mode)
     }
 

@@ -15,11 +15,11 @@ use super::lock::open_log;
 use super::machine::privately;
 use super::process::{Invocation, Role};
 use super::record::read_result;
-use super::refusal::{self, SANDBOX_REFUSED};
 use super::signals::Stop;
 use super::unready::{Doing, Unready};
 use super::venv::Environment;
 use crate::api::SandboxMode;
+use crate::plan::status::SANDBOX_REFUSED;
 use crate::wire::config::RelayConfig;
 use crate::wire::result::EpisodeResult;
 
@@ -357,11 +357,7 @@ fn exec_lost(job: &Job, was_up: bool, gave_up: GaveUp) -> End {
 
 /// A sandbox that runs nothing: the steps would all fail, and the reward of 0 would be no measurement.
 fn refused(job: &Job, result: &EpisodeResult) -> Option<Unready> {
-    if result.valid_submission || result.execution_seconds > 0.0 {
-        return None;
-    }
-    let trajectory = fs::read_to_string(job.dir.trajectory()).ok()?;
-    let reason = refusal::of_first_program(&trajectory)?;
+    let reason = result.sandbox_error.as_ref()?;
     Some(Unready::machine(SANDBOX_REFUSED, reason).with_log(job.dir.log("exec")))
 }
 

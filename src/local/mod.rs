@@ -24,7 +24,6 @@ mod progress;
 mod python;
 pub mod read;
 pub mod record;
-mod refusal;
 mod removal;
 pub mod report;
 mod resume;

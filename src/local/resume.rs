@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::layout::EpisodeDir;
-use super::refusal::SANDBOX_REFUSED;
+use crate::plan::status::SANDBOX_REFUSED;
 use crate::api::conditions::{FailureClass, Phase};
 use crate::api::{Episode, Task};
 

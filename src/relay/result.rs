@@ -53,6 +53,7 @@ mod tests {
             sequence: 4,
             outcome: None,
             task_error: None,
+            sandbox_error: None,
             steps: 3,
             step_limit: 15,
             score: Some(0.987_654_321),

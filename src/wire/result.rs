@@ -9,8 +9,8 @@ use crate::api::status::RewardBasis;
 /// Largest result file: the kubelet shares 12 KiB of termination messages among all containers of a pod.
 pub const MAX_RESULT_BYTES: usize = 1024;
 
-/// Longest error of a Task, in characters.
-const MAX_TASK_ERROR: usize = 200;
+/// Longest error of a Task or a sandbox, in characters.
+const MAX_ERROR: usize = 200;
 const CUT: &str = "…";
 
 /// The result so far.
@@ -25,6 +25,9 @@ pub struct EpisodeResult {
     /// The Task is at fault and no result will come: grader or data are broken. At most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_error: Option<String>,
+    /// The sandbox has not run a single program, and why; a reward of 0 is then no measurement. At most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_error: Option<String>,
     /// Steps done.
     pub steps: u32,
     /// Steps allowed.
@@ -69,14 +72,17 @@ pub struct EpisodeResult {
 
 impl EpisodeResult {
     /// The JSON, in at most [`MAX_RESULT_BYTES`]. What is too long loses what a reader misses least: first layers from
-    /// the end, then the end of the Task's error, then places from the end. A list or text that lost something ends
+    /// the end, then the end of the errors, then places from the end. A list or text that lost something ends
     /// in `…`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut fitted = self.clone();
-        if let Some(error) = &mut fitted.task_error
-            && error.chars().count() > MAX_TASK_ERROR
+        for error in [&mut fitted.task_error, &mut fitted.sandbox_error]
+            .into_iter()
+            .flatten()
         {
-            *error = error.chars().take(MAX_TASK_ERROR - 1).collect::<String>() + CUT;
+            if error.chars().count() > MAX_ERROR {
+                *error = error.chars().take(MAX_ERROR - 1).collect::<String>() + CUT;
+            }
         }
         loop {
             // Strings, numbers and lists of them: there is nothing that JSON cannot hold.
@@ -98,7 +104,10 @@ impl EpisodeResult {
             }
             return true;
         }
-        if let Some(error) = &mut self.task_error {
+        for error in [&mut self.sandbox_error, &mut self.task_error]
+            .into_iter()
+            .flatten()
+        {
             let kept: String = error.trim_end_matches(CUT).chars().collect();
             let length = kept.chars().count();
             if length > 0 {
@@ -120,6 +129,7 @@ mod tests {
             sequence: u64::MAX,
             outcome: Some(Outcome::WallClockExhausted),
             task_error: None,
+            sandbox_error: None,
             steps: u32::MAX,
             step_limit: u32::MAX,
             score: Some(-f64::MAX / 3.0),

@@ -220,6 +220,31 @@ fn an_episode_with_a_valid_submission_has_a_result_whatever_the_grader_did_besid
 }
 
 #[test]
+fn a_sandbox_that_never_ran_a_program_is_told_of_and_one_that_was_spoilt_later_is_not() {
+    let refused = || {
+        broke(
+            RunExit::Sandbox {
+                message: "no Landlock".into(),
+            },
+            "",
+        )
+    };
+    let mut episode = Episode::new(config(|_| ()));
+    let error = |episode: &Episode| episode.engine.result(episode.now()).sandbox_error;
+    assert_eq!(error(&episode), None);
+    episode.execute(vec![refused()]);
+    assert!(error(&episode).unwrap().contains("no Landlock"));
+    assert_eq!(
+        episode.rebuilt().result(episode.now()),
+        episode.engine.result(episode.now())
+    );
+    episode.execute(vec![broke(RunExit::Exited { code: 1 }, "Traceback")]);
+    assert_eq!(error(&episode), None);
+    episode.execute(vec![refused()]);
+    assert_eq!(error(&episode), None);
+}
+
+#[test]
 fn validity_feedback_records_the_grade_and_shows_nothing_of_it() {
     let mut episode = Episode::new(evaluation(&json!({"feedback": "Validity"})));
     let reply = episode.execute(vec![sent(), graded(standing(0.918_273, 3, 2), None)]);

@@ -20,6 +20,8 @@ use crate::wire::result::EpisodeResult;
 pub const NO_VALID_SUBMISSION: &str = "NoValidSubmission";
 /// Reason of a failure whose cause the relay names: answers, boards or metric of the Task are broken.
 pub const TASK_BROKEN: &str = "TaskBroken";
+/// Reason of an episode whose sandbox did not run even its first program.
+pub const SANDBOX_REFUSED: &str = "SandboxRefused";
 /// Reason of an episode that waits for its Task.
 pub const TASK_NOT_READY: &str = "TaskNotReady";
 /// Reason of a failure that left no result file and that nobody can explain.
@@ -193,6 +195,14 @@ fn verdict(observed: &Observed) -> Verdict {
         });
     }
     let over = matches!(observed.stage, Stage::Ended { .. });
+    // Nothing ran, so that a reward of 0 would tell of the machine and not of the agent.
+    if let (true, Some(error)) = (over, result.and_then(|result| result.sandbox_error.as_ref())) {
+        return Verdict::Failed(FailureStatus {
+            class: FailureClass::Infrastructure,
+            reason: SANDBOX_REFUSED.into(),
+            message: clipped(error, MAX_MESSAGE),
+        });
+    }
     // A spent budget is the relay's word, and it stands whatever happened to the agent afterwards.
     if let (true, Some(outcome)) = (over, result.and_then(|result| result.outcome)) {
         return Verdict::Completed(outcome);

@@ -34,6 +34,7 @@ fn result(valid: bool) -> EpisodeResult {
         sequence: 3,
         outcome: None,
         task_error: None,
+        sandbox_error: None,
         steps: 3,
         step_limit: 15,
         score: valid.then_some(0.991_234_56),
