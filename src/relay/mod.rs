@@ -15,6 +15,7 @@
 //! | `journal`, `result`, `secrets`, `files` | what is on the disk |
 //! | `executor`, `receipt`, `channel`, `strangers` | the executor: who it is, what it may answer, its socket, and who else connects there |
 //! | `output` | logs of runs and their followers |
+//! | `report` | what the operator is told while the episode runs |
 //! | `grading`, `public` | the Task's private and public files |
 //!
 //! One thread runs everything but grading and `fsync`: a relay per episode must be small, and steps are not many.
@@ -29,6 +30,7 @@ mod output;
 mod perform;
 mod public;
 mod receipt;
+mod report;
 mod result;
 mod routes;
 mod secrets;
@@ -57,9 +59,12 @@ use crate::wire::journal::Header;
 use executor::Executor;
 use grading::Grading;
 use journal::Journal;
+use report::Reporter;
 use result::ResultFile;
 use secrets::Secrets;
 use steps::{Episode, Parts};
+
+pub use report::ReportTarget;
 
 /// What is waited for the last sync of the journal when the relay is told to end.
 const LAST_SYNC: Duration = Duration::from_millis(500);
@@ -85,6 +90,8 @@ pub struct Options {
     pub admin_listen: Option<SocketAddr>,
     /// Result file. Default: `result.json` in `state`.
     pub result: Option<PathBuf>,
+    /// Where to report while the episode runs. Unset: nowhere.
+    pub report: Option<ReportTarget>,
 }
 
 /// Why a relay ends.
@@ -145,6 +152,11 @@ async fn relay(options: &Options) -> Result<(), RelayError> {
         evaluation: config.evaluation.clone(),
         private: options.private.clone(),
     };
+    let reporter = options
+        .report
+        .as_ref()
+        .map(|target| Reporter::start(target, &config.episode, &options.state))
+        .transpose()?;
     let header = header(&config, digest);
     let mut engine = Engine::new(config, public);
     let journal = Journal::open(&options.state.join("trajectory.jsonl"), header, |record| {
@@ -170,10 +182,12 @@ async fn relay(options: &Options) -> Result<(), RelayError> {
         executor: Executor::new(secrets, logs, code, metrics.clone()),
         grading,
         metrics: metrics.clone(),
+        reports: reporter.as_ref().map(Reporter::results),
     }));
     let broken = episode.grading.check().err().map(|error| error.to_string());
     episode.write_first_result(broken.clone());
     if let Some(broken) = broken {
+        end_reports(reporter);
         return Err(RelayError::Task(broken));
     }
 
@@ -197,6 +211,9 @@ async fn relay(options: &Options) -> Result<(), RelayError> {
         _ = terminate.recv() => tracing::info!("SIGTERM: the relay ends"),
         _ = interrupt.recv() => tracing::info!("SIGINT: the relay ends"),
     }
+    if let Some(reporter) = &reporter {
+        reporter.end();
+    }
     let journal = episode.journal_file();
     let (tell, told) = mpsc::channel();
     // This thread waits, and with it every task: an executor that is told to end at the same time must not make a failed
@@ -207,7 +224,16 @@ async fn relay(options: &Options) -> Result<(), RelayError> {
     if syncing.is_err() || told.recv_timeout(LAST_SYNC).is_err() {
         tracing::warn!("the journal is written, but the disk was too slow to sync it in time");
     }
+    end_reports(reporter);
     Ok(())
+}
+
+/// Waits for the last reports.
+fn end_reports(reporter: Option<Reporter>) {
+    if let Some(reporter) = reporter {
+        reporter.end();
+        reporter.wait();
+    }
 }
 
 fn handler(kind: SignalKind) -> Result<tokio::signal::unix::Signal, RelayError> {

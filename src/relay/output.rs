@@ -26,17 +26,20 @@ pub(super) struct RunLog {
 }
 
 impl RunLog {
-    /// Begins a log, in place of one that an interrupted attempt at the same step left.
+    /// Begins a log. One that an interrupted attempt at the same step left stays as it is, and the new one is called
+    /// `execution_3.2.log`: what was archived of a log must not change afterwards.
     pub(super) fn create(path: &Path, cap: u64) -> io::Result<Self> {
+        let again = (2..).map(|number| path.with_extension(format!("{number}.log")));
+        let mut names = std::iter::once(path.to_owned()).chain(again);
+        let file = loop {
+            if let Some(name) = names.next()
+                && let Some(file) = open_empty(&name)?
+            {
+                break file;
+            }
+        };
         Ok(Self {
-            file: Arc::new(
-                File::options()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .open(path)?,
-            ),
+            file: Arc::new(file),
             room: cap,
             closed: false,
             length: watch::Sender::new(0),
@@ -81,6 +84,17 @@ impl RunLog {
             length: self.length.subscribe(),
         }
     }
+}
+
+/// The file at `path`, made where there is none; unset: something stands in it.
+fn open_empty(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    Ok((file.metadata()?.len() == 0).then_some(file))
 }
 
 /// Reads a log while it grows.
@@ -135,6 +149,23 @@ mod tests {
         assert_eq!(early.await.unwrap(), expected);
         assert_eq!(late.await.unwrap(), expected);
         assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_log_of_a_repeated_step_leaves_the_first_one_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("execution_3.log");
+        drop(RunLog::create(&path, 10).unwrap());
+        for text in ["first", "second", "third"] {
+            RunLog::create(&path, 10).unwrap().append(text.as_bytes());
+        }
+        for (name, text) in [
+            ("execution_3.log", "first"),
+            ("execution_3.2.log", "second"),
+            ("execution_3.3.log", "third"),
+        ] {
+            assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), text);
+        }
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ use crate::env::{Begin, Effect, Engine, Now, Progress};
 use crate::metrics::RelayMetrics;
 use crate::wire::agent::{ActionStatus, StateReply, StepRequest, action};
 use crate::wire::journal::StepRecord;
+use crate::wire::result::EpisodeResult;
 
 /// Pause between two `fsync`s of the journal: what a power cut can cost at most.
 const SYNC_PAUSE: Duration = Duration::from_secs(1);
@@ -34,6 +35,8 @@ pub(super) struct Episode {
     metrics: RelayMetrics,
     /// Told after each line of the journal.
     written: Notify,
+    /// Where the operator's reporter finds the latest result.
+    reports: Option<watch::Sender<Option<EpisodeResult>>>,
 }
 
 /// What one lock guards.
@@ -57,6 +60,7 @@ pub(super) struct Parts {
     pub(super) executor: Executor,
     pub(super) grading: Grading,
     pub(super) metrics: RelayMetrics,
+    pub(super) reports: Option<watch::Sender<Option<EpisodeResult>>>,
 }
 
 impl Episode {
@@ -69,6 +73,7 @@ impl Episode {
             executor,
             grading,
             metrics,
+            reports,
         } = parts;
         metrics
             .journal_bytes
@@ -87,6 +92,7 @@ impl Episode {
             clock: Instant::now(),
             metrics,
             written: Notify::new(),
+            reports,
         }
     }
 
@@ -209,6 +215,10 @@ impl Episode {
         result.task_error = task_error.or(result.task_error);
         if let Err(error) = desk.result.write(&result) {
             tracing::error!(%error, "the result file cannot be written");
+        }
+        if let Some(reports) = &self.reports {
+            // The reporter takes it from here when it can.
+            reports.send_replace(Some(result));
         }
     }
 

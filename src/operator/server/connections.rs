@@ -1,0 +1,89 @@
+//! TLS connections on the report server's listener.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::authority::Authority;
+use super::tls::{self, CertificateUser};
+
+/// Connections at one time. A relay has two while it has something to tell.
+const CONNECTIONS: usize = 4096;
+/// Time for the TLS handshake.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// Time from one request to the end of the next one's header, so also how long a connection may idle.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Longest life of a connection; who reads more slowly comes again.
+const CONNECTION_TIME: Duration = Duration::from_secs(60 * 60);
+/// Largest header of a request in bytes; a token may have some kilobytes.
+const HEADER_BYTES: usize = 32 * 1024;
+/// Pause after an accept that failed, for want of file descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end, by a client certificate; every request carries it as an extension.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(pub(super) Option<CertificateUser>);
+
+/// Serves `router` for ever.
+pub(super) async fn serve(listener: TcpListener, authority: &Authority, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let service = TowerToHyperService::new(router);
+    loop {
+        // The semaphore is never closed, so there is always a place in the end.
+        let place = Arc::clone(&places).acquire_owned().await.ok();
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let acceptor = TlsAcceptor::from(authority.tls());
+        let connection = connection(stream, acceptor, service.clone());
+        tokio::spawn(async move {
+            if tokio::time::timeout(CONNECTION_TIME, connection).await.is_err() {
+                tracing::debug!("a connection has lived long enough");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: TowerToHyperService<Router>) {
+    // Answers are single small writes; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            return;
+        }
+        Err(_) => return,
+    };
+    let shown = stream.get_ref().1.peer_certificates();
+    let caller = Caller(shown.and_then(|chain| tls::user(chain.first()?)));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller.clone());
+        service.call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
