@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 
 use super::super::call::{CallError, call_opt};
 use super::super::context::{Context, task_ref};
@@ -14,6 +14,7 @@ use crate::api::task::EpisodeCounts;
 use crate::api::{Episode, KeyRef, Task};
 use crate::plan::Settings;
 use crate::plan::document::namespace_of;
+use crate::plan::pod::prepare_job_name;
 use crate::plan::task::{Reference, TaskWorld, references};
 use kube::runtime::reflector::ObjectRef;
 
@@ -22,6 +23,7 @@ pub(super) struct Seen {
     prepare: Option<Vec<u8>>,
     missing: Vec<String>,
     job: Option<Arc<Job>>,
+    pods: Vec<Pod>,
     counts: EpisodeCounts,
 }
 
@@ -38,6 +40,7 @@ impl Seen {
             prepare: self.prepare.as_deref(),
             missing: &self.missing,
             job: self.job.as_deref(),
+            pods: &self.pods,
             counts: self.counts,
             settings,
             now,
@@ -51,7 +54,8 @@ pub(super) async fn observe(context: &Context, task: &Task) -> Result<Seen, Call
     let mut seen = Seen {
         prepare: None,
         missing: Vec::new(),
-        job: job_of(context, task),
+        job: None,
+        pods: Vec::new(),
         counts: counts(&context.episodes.state(), task),
     };
     let prepare = task
@@ -85,6 +89,17 @@ pub(super) async fn observe(context: &Context, task: &Task) -> Result<Seen, Call
             }
         }
     }
+    let wanted = seen
+        .prepare
+        .as_deref()
+        .and_then(|content| prepare_job_name(task, content));
+    if let Some(name) = wanted {
+        seen.job = job_of(context, task, &name);
+        seen.pods = seen
+            .job
+            .as_deref()
+            .map_or_else(Vec::new, |job| pods_of(context, job));
+    }
     Ok(seen)
 }
 
@@ -116,16 +131,26 @@ async fn config_map(context: &Context, namespace: &str, name: &str) -> Result<Op
     call_opt("get", &format!("ConfigMap {name}"), maps.get(name)).await
 }
 
-/// The newest Job that the Task owns.
-fn job_of(context: &Context, task: &Task) -> Option<Arc<Job>> {
+/// The Job of this name, if the Task owns it.
+fn job_of(context: &Context, task: &Task, name: &str) -> Option<Arc<Job>> {
     let uid = uid_of(task);
-    let mut jobs = context.jobs.state();
-    jobs.retain(|job| {
-        let owners = job.metadata.owner_references.iter().flatten();
+    let job = context
+        .jobs
+        .get(&ObjectRef::new(name).within(namespace_of(task)))?;
+    let owners = job.metadata.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.uid == uid).then_some(job)
+}
+
+/// The pods of a Job. Jobs are few and run once, so that all pods can be gone through for one.
+fn pods_of(context: &Context, job: &Job) -> Vec<Pod> {
+    let uid = uid_of(job);
+    let of_job = |pod: &Pod| {
+        let owners = pod.metadata.owner_references.iter().flatten();
         owners.into_iter().any(|owner| owner.uid == uid)
-    });
-    jobs.into_iter()
-        .max_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp))
+    };
+    let pods = context.pods.state();
+    let found = pods.iter().filter(|pod| of_job(pod));
+    found.map(|pod| pod.as_ref().clone()).collect()
 }
 
 /// How far the Episodes of a Task have come.

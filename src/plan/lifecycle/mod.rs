@@ -23,7 +23,7 @@ mod decide;
 mod details;
 mod fate;
 mod harvest;
-mod live;
+pub mod live;
 mod notes;
 mod parts;
 mod retry;
