@@ -30,7 +30,7 @@ pub(super) fn disruption(pod: Harvest<'_>) -> Option<Fate> {
         return None;
     }
     let announced = target.and_then(|target| target.last_transition_time.as_ref());
-    if let Some(at) = deleted.or(announced.map(|time| time.0))
+    if let Some(at) = deleted.or_else(|| announced.map(|time| time.0))
         && ended_before(pod.agent_end(), at)
     {
         return None;

@@ -70,7 +70,7 @@ pub(super) fn fate(pod: Harvest<'_>, clock: Clock) -> Fate {
         return broken;
     }
     if pod.over() {
-        return finished(pod, result, clock);
+        return finished(pod, result.as_ref(), clock);
     }
     if let Some(by) = pod.ends_by() {
         return terminating(pod, result, by, clock.now);
@@ -102,24 +102,27 @@ fn task_broken(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate>
 }
 
 /// Nothing of the pod runs any more.
-fn finished(pod: Harvest<'_>, result: Option<EpisodeResult>, clock: Clock) -> Fate {
+fn finished(pod: Harvest<'_>, result: Option<&EpisodeResult>, clock: Clock) -> Fate {
     let agent = pod.agent_end();
     let agent_exit = agent.map(|agent| agent.exit_code);
     // Nothing ran, whatever else happened.
-    if let Some(error) = result.as_ref().and_then(|result| result.sandbox_error.as_ref()) {
+    if let Some(error) = result.and_then(|result| result.sandbox_error.as_ref()) {
         return Fate::infrastructure(SANDBOX_REFUSED, error.as_str());
     }
     // A spent budget is the relay's word, and it stands whatever ended the pod afterwards.
-    if let Some(result) = result.as_ref().filter(|result| result.outcome.is_some()) {
+    if let Some(result) = result.filter(|result| result.outcome.is_some()) {
         return Fate::Ended {
             agent_exit,
             result: result.clone(),
         };
     }
-    let with_result = |agent_exit, outcome| match result.clone() {
+    let with_result = |agent_exit, outcome| match result {
         Some(result) => Fate::Ended {
             agent_exit,
-            result: EpisodeResult { outcome, ..result },
+            result: EpisodeResult {
+                outcome,
+                ..result.clone()
+            },
         },
         None => no_result(pod),
     };
@@ -136,7 +139,7 @@ fn finished(pod: Harvest<'_>, result: Option<EpisodeResult>, clock: Clock) -> Fa
     if interrupted && overdue(pod, clock) {
         return with_result(None, Some(Outcome::WallClockExhausted));
     }
-    if interrupted && spoilt(pod, result.as_ref()) {
+    if interrupted && spoilt(pod, result) {
         return with_result(None, None);
     }
     if let Some(disruption) = disruption(pod) {
