@@ -9,15 +9,20 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::archive::Archive;
 use super::controllers::{self, Parts, Shutdown};
 use super::leader::{self, Candidate};
 use super::readiness::{Readiness, Stage};
+use super::server::{self, Authority};
 use super::{OperatorError, Options, admin, definitions};
 use crate::metrics::OperatorMetrics;
 use crate::plan::{PodOptions, ReportOptions, Settings};
 
 /// Time to end what was begun when the operator is told to end.
 const LAST_LOOKS: Duration = Duration::from_secs(20);
+
+/// How soon new pods learn of new certificates, which are made weeks before they are used.
+const CERTIFICATES_LOOK: Duration = Duration::from_secs(60);
 
 /// Runs an operator until SIGTERM or SIGINT, or until it has lost its Lease.
 pub fn run(options: &Options) -> Result<(), OperatorError> {
@@ -50,10 +55,11 @@ async fn operator(options: &Options) -> Result<(), OperatorError> {
     if until(&shutdown, definitions::wait(&client)).await.is_none() {
         return Ok(());
     }
+    let Some(report) = until(&shutdown, report_server(options, &client)).await else {
+        return Ok(());
+    };
+    let report = report?;
     readiness.reach(Stage::Standby);
-
-    // The report server runs on every replica: it fills `report`, and fills it anew when the certificates change.
-    let (_report_sender, report) = watch::channel(None::<ReportOptions>);
 
     let parts = Parts {
         client,
@@ -71,6 +77,51 @@ async fn operator(options: &Options) -> Result<(), OperatorError> {
         lead(parts, &readiness, &metrics, shutdown).await;
         Ok(())
     }
+}
+
+/// Starts the report server, which runs on every replica, and gives what relays need to know of it.
+async fn report_server(
+    options: &Options,
+    client: &Client,
+) -> Result<watch::Receiver<Option<ReportOptions>>, OperatorError> {
+    let archive = options
+        .archive
+        .as_ref()
+        .map(|url| Archive::open(url, options.archive_options.iter().cloned()))
+        .transpose()
+        .map_err(|error| OperatorError::Config(error.to_string()))?;
+    let listener = TcpListener::bind(options.report_listen).await.map_err(|error| {
+        OperatorError::Config(format!("cannot listen on {}: {error}", options.report_listen))
+    })?;
+    let authority = Authority::load_or_create(client.clone(), &options.namespace, &options.name)
+        .await
+        .map_err(|error| OperatorError::Failed(format!("the report server has no certificate: {error}")))?;
+    let url = options.report_url.clone();
+    let told = move |authorities: String| {
+        Some(ReportOptions {
+            url: url.clone(),
+            authorities,
+        })
+    };
+    let (sender, report) = watch::channel(told(authority.certificates_pem()));
+    let watched = authority.clone();
+    tokio::spawn(async move {
+        let mut looks = tokio::time::interval(CERTIFICATES_LOOK);
+        while !sender.is_closed() {
+            looks.tick().await;
+            let now = told(watched.certificates_pem());
+            sender.send_if_modified(|before| (*before != now).then(|| *before = now).is_some());
+        }
+    });
+    tokio::spawn(server::serve(
+        listener,
+        server::Context {
+            client: client.clone(),
+            authority,
+            archive,
+        },
+    ));
+    Ok(report)
 }
 
 /// Waits for the Lease, leads as long as it holds, and gives it back at the end.

@@ -175,7 +175,10 @@ fn finished(pod: Harvest<'_>, result: Option<EpisodeResult>, clock: Clock) -> Fa
         Some(agent) => with_result(Some(agent.exit_code), None),
         None => infrastructure(
             pod.reason().unwrap_or("PodFailed"),
-            format!("the pod failed before the agent ended: {}", or_nothing(pod.message())),
+            format!(
+                "the pod failed before the agent ended: {}",
+                or_nothing(pod.message())
+            ),
         ),
     }
 }
@@ -345,9 +348,12 @@ fn failed_to_start(pod: Harvest<'_>) -> Option<Fate> {
     }
     let agent = pod.agent_end()?;
     let reason = agent.reason.as_deref().unwrap_or_default();
-    WRONG_CONTAINER
-        .contains(&reason)
-        .then(|| of_task(reason, format!("container `agent` cannot be started: {}", told(agent))))
+    WRONG_CONTAINER.contains(&reason).then(|| {
+        of_task(
+            reason,
+            format!("container `agent` cannot be started: {}", told(agent)),
+        )
+    })
 }
 
 /// A sidecar that does not stay up.
@@ -359,7 +365,11 @@ fn sidecars(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate> {
             return Some(relay_refused());
         }
         if ends(relay) > MAX_ENDS {
-            let message = format!("the relay ended {} times, at last with {}", ends(relay), exit(ended));
+            let message = format!(
+                "the relay ended {} times, at last with {}",
+                ends(relay),
+                exit(ended)
+            );
             return Some(infrastructure("RelayLost", message));
         }
     }
@@ -381,7 +391,10 @@ fn sidecars(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate> {
     let reason = ended.reason.as_deref().unwrap_or_default();
     (ends(sandbox) > MAX_ENDS).then(|| {
         if WRONG_CONTAINER.contains(&reason) {
-            return of_task(reason, format!("container `sandbox` cannot be started: {}", told(ended)));
+            return of_task(
+                reason,
+                format!("container `sandbox` cannot be started: {}", told(ended)),
+            );
         }
         infrastructure(
             "ExecutorNotStarted",
