@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
 use super::harvest::{Harvest, end, ends, runs, waits};
 use crate::api::conditions::{FailureClass, Outcome};
 use crate::api::status::FailureStatus;
-use crate::plan::status::{NO_RESULT, TASK_BROKEN};
+use crate::plan::status::{NO_RESULT, SANDBOX_REFUSED, TASK_BROKEN};
 use crate::wire::result::EpisodeResult;
 
 /// How often a sidecar may end; once more, and it is given up.
@@ -127,6 +127,10 @@ fn task_broken(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate>
 fn finished(pod: Harvest<'_>, result: Option<EpisodeResult>, clock: Clock) -> Fate {
     let agent = pod.agent_end();
     let agent_exit = agent.map(|agent| agent.exit_code);
+    // Nothing ran, whatever else happened.
+    if let Some(error) = result.as_ref().and_then(|result| result.sandbox_error.as_ref()) {
+        return infrastructure(SANDBOX_REFUSED, error.as_str());
+    }
     // A spent budget is the relay's word, and it stands whatever ended the pod afterwards.
     if let Some(result) = result.as_ref().filter(|result| result.outcome.is_some()) {
         return Fate::Ended {
@@ -380,7 +384,7 @@ fn sidecars(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate> {
     let ended = end(sandbox)?;
     if ended.exit_code == EXIT_REFUSED {
         return Some(infrastructure(
-            "SandboxRefused",
+            SANDBOX_REFUSED,
             format!(
                 "the executor refuses node {} (exit code 2): its kernel lacks a layer that `sandbox: Required` asks for, \
                  or what the executor was given is wrong; its log says which",

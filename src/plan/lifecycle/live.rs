@@ -67,6 +67,7 @@ mod tests {
             sequence,
             outcome: None,
             task_error: None,
+            sandbox_error: None,
             steps: 1,
             step_limit: 15,
             score,
