@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::layout::EpisodeDir;
-use crate::plan::status::SANDBOX_REFUSED;
 use crate::api::conditions::{FailureClass, Phase};
 use crate::api::{Episode, Task};
+use crate::plan::status::SANDBOX_REFUSED;
 
 /// Fields of `spec.environment` that only a cluster uses.
 const CLUSTER_ONLY: [&str; 7] = [

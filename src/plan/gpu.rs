@@ -1,7 +1,8 @@
 //! GPUs: what a Task asks for, what nodes offer, and whether the two can ever meet.
 
 use super::lifecycle::NodeFacts;
-use crate::api::task::{EnvironmentSpec, GpuSpec, Quantity};
+use crate::api::Quantity;
+use crate::api::task::{EnvironmentSpec, GpuSpec};
 
 /// Nodes that are named in a message.
 const MAX_NAMED: usize = 8;
@@ -165,7 +166,10 @@ mod tests {
             node(
                 "gpu2",
                 &[("nvidia.com/gpu", "4"), ("nvidia.com/mig-1g.10gb", "7")],
-                &[("nvidia.com/gpu.product", "Tesla-T4"), ("nvidia.com/gpu.memory", "15360")],
+                &[
+                    ("nvidia.com/gpu.product", "Tesla-T4"),
+                    ("nvidia.com/gpu.memory", "15360"),
+                ],
             ),
         ]
     }
@@ -184,7 +188,11 @@ mod tests {
             ("{memory: 15Gi, count: 4}", "{}"),
             ("{resource: nvidia.com/mig-1g.10gb, count: 7}", "{}"),
         ] {
-            assert_eq!(no_node_offers(&environment(gpu, selector), &cluster()), None, "{gpu} {selector}");
+            assert_eq!(
+                no_node_offers(&environment(gpu, selector), &cluster()),
+                None,
+                "{gpu} {selector}"
+            );
         }
         let none: EnvironmentSpec = serde_saphyr::from_str("{image: a}").unwrap();
         assert_eq!(no_node_offers(&none, &[]), None);
@@ -208,7 +216,12 @@ mod tests {
                 "4x nvidia.com/gpu with at least 40Gi each",
                 OFFERS,
             ),
-            ("{}", "{zone: south}", "1x nvidia.com/gpu on a node with zone=south", OFFERS),
+            (
+                "{}",
+                "{zone: south}",
+                "1x nvidia.com/gpu on a node with zone=south",
+                OFFERS,
+            ),
             (
                 "{resource: nvidia.com/mig-1g.10gb, count: 8}",
                 "{}",
@@ -241,7 +254,10 @@ mod tests {
             .map(|n| node(&format!("n{n}"), &[("nvidia.com/gpu", "1")], &[]))
             .collect();
         let message = no_node_offers(&environment("{count: 9}", "{}"), &many).unwrap();
-        assert!(message.ends_with("n7: 1x nvidia.com/gpu and 12 more"), "{message}");
+        assert!(
+            message.ends_with("n7: 1x nvidia.com/gpu and 12 more"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -249,7 +265,11 @@ mod tests {
         let nodes = cluster();
         for (resource, node, text) in [
             ("nvidia.com/gpu", Some(&nodes[1]), "2x NVIDIA-A100-SXM4-80GB"),
-            ("nvidia.com/mig-1g.10gb", Some(&nodes[2]), "2x Tesla-T4 (mig-1g.10gb)"),
+            (
+                "nvidia.com/mig-1g.10gb",
+                Some(&nodes[2]),
+                "2x Tesla-T4 (mig-1g.10gb)",
+            ),
             ("nvidia.com/gpu", Some(&nodes[0]), "2x nvidia.com/gpu"),
             ("nvidia.com/gpu", None, "2x nvidia.com/gpu"),
         ] {

@@ -73,10 +73,7 @@ fn reference(pod: &Pod) -> PodRef {
 }
 
 fn deletion(pod: &Pod) -> Option<PodRef> {
-    pod.metadata
-        .deletion_timestamp
-        .is_none()
-        .then(|| reference(pod))
+    pod.metadata.deletion_timestamp.is_none().then(|| reference(pod))
 }
 
 fn release(pod: &Pod) -> Option<PodRef> {
@@ -90,9 +87,8 @@ fn release(pod: &Pod) -> Option<PodRef> {
 fn settled(world: &World<'_>, previous: &EpisodeStatus) -> Decision {
     let mut actions = let_go(world.pods.iter());
     if world.settings.keep_pods {
-        let kept = |pod: &Pod| {
-            pod.metadata.uid.as_deref() == recorded_uid(previous) && Harvest::of(pod).over()
-        };
+        let kept =
+            |pod: &Pod| pod.metadata.uid.as_deref() == recorded_uid(previous) && Harvest::of(pod).over();
         let uids: Vec<&str> = world
             .pods
             .iter()
@@ -105,12 +101,10 @@ fn settled(world: &World<'_>, previous: &EpisodeStatus) -> Decision {
     actions.clear_live = previous.phase != Phase::Completed
         && (previous.score.is_some() || previous.reward.is_some() || previous.medal.is_some());
     let ttl = world.episode.spec.ttl_after_finished.as_ref();
-    let left = ttl
-        .zip(previous.finished_at.as_ref())
-        .map(|(ttl, finished)| {
-            let ttl = i64::try_from(ttl.millis().div_ceil(1000)).unwrap_or(i64::MAX);
-            finished.0.as_second().saturating_add(ttl) - world.now.as_second()
-        });
+    let left = ttl.zip(previous.finished_at.as_ref()).map(|(ttl, finished)| {
+        let ttl = i64::try_from(ttl.millis().div_ceil(1000)).unwrap_or(i64::MAX);
+        finished.0.as_second().saturating_add(ttl) - world.now.as_second()
+    });
     actions.delete_episode = left.is_some_and(|left| left <= 0);
     Decision {
         observed: None,
@@ -142,10 +136,13 @@ impl<'a> Life<'a> {
     /// The pod of the attempt: the one on record, or before there is one the one of its name.
     fn pod_of(&self, attempt: i32) -> Option<&'a Pod> {
         let name = self.pod_name(attempt);
-        self.world.pods.iter().find(|pod| match recorded_uid(self.previous) {
-            Some(uid) => pod.metadata.uid.as_deref() == Some(uid),
-            None => name_of(*pod) == name,
-        })
+        self.world
+            .pods
+            .iter()
+            .find(|pod| match recorded_uid(self.previous) {
+                Some(uid) => pod.metadata.uid.as_deref() == Some(uid),
+                None => name_of(*pod) == name,
+            })
     }
 
     fn observed(&self, stage: Stage, attempt: Option<i32>) -> Observed {

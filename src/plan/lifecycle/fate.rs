@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
 use super::harvest::{Harvest, end, ends, runs, waits};
 use crate::api::conditions::{FailureClass, Outcome};
 use crate::api::status::FailureStatus;
-use crate::plan::status::{NO_RESULT, TASK_BROKEN};
+use crate::plan::status::{NO_RESULT, SANDBOX_REFUSED, TASK_BROKEN};
 use crate::wire::result::EpisodeResult;
 
 /// How often a sidecar may end; once more, and it is given up.
@@ -127,6 +127,10 @@ fn task_broken(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate>
 fn finished(pod: Harvest<'_>, result: Option<EpisodeResult>, clock: Clock) -> Fate {
     let agent = pod.agent_end();
     let agent_exit = agent.map(|agent| agent.exit_code);
+    // Nothing ran, whatever else happened.
+    if let Some(error) = result.as_ref().and_then(|result| result.sandbox_error.as_ref()) {
+        return infrastructure(SANDBOX_REFUSED, error.as_str());
+    }
     // A spent budget is the relay's word, and it stands whatever ended the pod afterwards.
     if let Some(result) = result.as_ref().filter(|result| result.outcome.is_some()) {
         return Fate::Ended {
@@ -175,7 +179,10 @@ fn finished(pod: Harvest<'_>, result: Option<EpisodeResult>, clock: Clock) -> Fa
         Some(agent) => with_result(Some(agent.exit_code), None),
         None => infrastructure(
             pod.reason().unwrap_or("PodFailed"),
-            format!("the pod failed before the agent ended: {}", or_nothing(pod.message())),
+            format!(
+                "the pod failed before the agent ended: {}",
+                or_nothing(pod.message())
+            ),
         ),
     }
 }
@@ -345,9 +352,12 @@ fn failed_to_start(pod: Harvest<'_>) -> Option<Fate> {
     }
     let agent = pod.agent_end()?;
     let reason = agent.reason.as_deref().unwrap_or_default();
-    WRONG_CONTAINER
-        .contains(&reason)
-        .then(|| of_task(reason, format!("container `agent` cannot be started: {}", told(agent))))
+    WRONG_CONTAINER.contains(&reason).then(|| {
+        of_task(
+            reason,
+            format!("container `agent` cannot be started: {}", told(agent)),
+        )
+    })
 }
 
 /// A sidecar that does not stay up.
@@ -359,7 +369,11 @@ fn sidecars(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate> {
             return Some(relay_refused());
         }
         if ends(relay) > MAX_ENDS {
-            let message = format!("the relay ended {} times, at last with {}", ends(relay), exit(ended));
+            let message = format!(
+                "the relay ended {} times, at last with {}",
+                ends(relay),
+                exit(ended)
+            );
             return Some(infrastructure("RelayLost", message));
         }
     }
@@ -370,7 +384,7 @@ fn sidecars(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate> {
     let ended = end(sandbox)?;
     if ended.exit_code == EXIT_REFUSED {
         return Some(infrastructure(
-            "SandboxRefused",
+            SANDBOX_REFUSED,
             format!(
                 "the executor refuses node {} (exit code 2): its kernel lacks a layer that `sandbox: Required` asks for, \
                  or what the executor was given is wrong; its log says which",
@@ -381,7 +395,10 @@ fn sidecars(pod: Harvest<'_>, result: Option<&EpisodeResult>) -> Option<Fate> {
     let reason = ended.reason.as_deref().unwrap_or_default();
     (ends(sandbox) > MAX_ENDS).then(|| {
         if WRONG_CONTAINER.contains(&reason) {
-            return of_task(reason, format!("container `sandbox` cannot be started: {}", told(ended)));
+            return of_task(
+                reason,
+                format!("container `sandbox` cannot be started: {}", told(ended)),
+            );
         }
         infrastructure(
             "ExecutorNotStarted",

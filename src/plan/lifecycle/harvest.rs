@@ -155,11 +155,7 @@ impl<'a> Harvest<'a> {
                     .and_then(|ended| ended.finished_at.as_ref());
                 started.or(ended)
             });
-        made.into_iter()
-            .chain(taken)
-            .chain(seen)
-            .map(|time| time.0)
-            .max()
+        made.into_iter().chain(taken).chain(seen).map(|time| time.0).max()
     }
 }
 

@@ -67,6 +67,7 @@ mod tests {
             sequence,
             outcome: None,
             task_error: None,
+            sandbox_error: None,
             steps: 1,
             step_limit: 15,
             score,
@@ -113,20 +114,92 @@ mod tests {
         let mut broken = result(5, None);
         broken.task_error = Some("answers.csv is gone".into());
         for (name, previous, report, last, expected) in [
-            ("the first one", recorded(Phase::Starting, None, None), result(0, None), None, "write"),
-            ("more steps soon after", running(Some(2), None), result(4, None), Some(0), "hold"),
-            ("more steps a minute later", running(Some(2), None), result(4, None), Some(-61), "write"),
-            ("after a restart of the server", running(Some(2), None), result(4, None), None, "write"),
-            ("the first valid score", running(Some(2), None), result(4, Some(0.5)), Some(0), "write"),
-            ("the same score", running(Some(2), Some(0.5)), result(4, Some(0.5)), Some(0), "hold"),
-            ("a better score", running(Some(2), Some(0.5)), result(4, Some(0.75)), Some(0), "write"),
+            (
+                "the first one",
+                recorded(Phase::Starting, None, None),
+                result(0, None),
+                None,
+                "write",
+            ),
+            (
+                "more steps soon after",
+                running(Some(2), None),
+                result(4, None),
+                Some(0),
+                "hold",
+            ),
+            (
+                "more steps a minute later",
+                running(Some(2), None),
+                result(4, None),
+                Some(-61),
+                "write",
+            ),
+            (
+                "after a restart of the server",
+                running(Some(2), None),
+                result(4, None),
+                None,
+                "write",
+            ),
+            (
+                "the first valid score",
+                running(Some(2), None),
+                result(4, Some(0.5)),
+                Some(0),
+                "write",
+            ),
+            (
+                "the same score",
+                running(Some(2), Some(0.5)),
+                result(4, Some(0.5)),
+                Some(0),
+                "hold",
+            ),
+            (
+                "a better score",
+                running(Some(2), Some(0.5)),
+                result(4, Some(0.75)),
+                Some(0),
+                "write",
+            ),
             ("a spent budget", running(Some(2), None), ended, Some(0), "write"),
             ("a broken Task", running(Some(2), None), broken, Some(0), "write"),
-            ("the same one again", running(Some(4), None), result(4, Some(0.5)), None, "stale"),
-            ("an older one", running(Some(6), None), result(4, Some(0.5)), None, "stale"),
-            ("after the end", recorded(Phase::Completed, Some(2), None), result(4, None), None, "stale"),
-            ("after the attempt", recorded(Phase::Pending, None, None), result(4, None), None, "stale"),
-            ("while suspended", recorded(Phase::Suspended, Some(2), None), result(4, None), None, "stale"),
+            (
+                "the same one again",
+                running(Some(4), None),
+                result(4, Some(0.5)),
+                None,
+                "stale",
+            ),
+            (
+                "an older one",
+                running(Some(6), None),
+                result(4, Some(0.5)),
+                None,
+                "stale",
+            ),
+            (
+                "after the end",
+                recorded(Phase::Completed, Some(2), None),
+                result(4, None),
+                None,
+                "stale",
+            ),
+            (
+                "after the attempt",
+                recorded(Phase::Pending, None, None),
+                result(4, None),
+                None,
+                "stale",
+            ),
+            (
+                "while suspended",
+                recorded(Phase::Suspended, Some(2), None),
+                result(4, None),
+                None,
+                "stale",
+            ),
         ] {
             let update = live(&previous, &report, None, last.map(at), at(0));
             assert_eq!(word(&update), expected, "{name}");
@@ -137,11 +210,19 @@ mod tests {
     fn what_is_written_is_the_report_on_top_of_what_was_there() {
         let mut previous = recorded(Phase::Running, Some(2), None);
         previous.node = Some("node1".into());
-        let LiveUpdate::Write(status) = live(&previous, &result(4, Some(0.5)), Some("file:///a".into()), None, at(0))
-        else {
+        let LiveUpdate::Write(status) = live(
+            &previous,
+            &result(4, Some(0.5)),
+            Some("file:///a".into()),
+            None,
+            at(0),
+        ) else {
             panic!("not written");
         };
-        assert_eq!((status.steps.as_deref(), status.sequence), (Some("1/15"), Some(4)));
+        assert_eq!(
+            (status.steps.as_deref(), status.sequence),
+            (Some("1/15"), Some(4))
+        );
         assert_eq!((status.score, status.reward), (Some(0.5), Some(0.5)));
         assert_eq!(status.trajectory.unwrap().uri, "file:///a");
         assert_eq!(status.node.as_deref(), Some("node1"));

@@ -23,7 +23,11 @@ pub struct Note {
 impl Note {
     fn new(warning: bool, reason: &str, action: &str, message: &str) -> Self {
         // The API server counts bytes; four are the longest character.
-        let most = if message.is_ascii() { MAX_NOTE } else { MAX_NOTE / 4 };
+        let most = if message.is_ascii() {
+            MAX_NOTE
+        } else {
+            MAX_NOTE / 4
+        };
         Self {
             warning,
             reason: reason.into(),
@@ -83,8 +87,14 @@ fn retry(previous: Option<&EpisodeStatus>, new: &EpisodeStatus) -> Option<Note> 
 
 fn attempt(previous: Option<&EpisodeStatus>, new: &EpisodeStatus) -> Option<Note> {
     let number = new.attempt.filter(|_| new.phase == Phase::Starting)?;
-    (previous.and_then(|previous| previous.attempt) != Some(number))
-        .then(|| Note::new(false, "AttemptStarted", "StartAttempt", &format!("attempt {number} starts")))
+    (previous.and_then(|previous| previous.attempt) != Some(number)).then(|| {
+        Note::new(
+            false,
+            "AttemptStarted",
+            "StartAttempt",
+            &format!("attempt {number} starts"),
+        )
+    })
 }
 
 /// Why a pod does not start, where somebody can do something about it.
@@ -100,9 +110,19 @@ fn phase(new: &EpisodeStatus) -> Option<Note> {
     Some(match new.phase {
         Phase::Running => {
             let node = new.node.as_deref().unwrap_or("a node");
-            Note::new(false, "Running", "StartPod", &format!("the agent acts in {pod} on {node}"))
+            Note::new(
+                false,
+                "Running",
+                "StartPod",
+                &format!("the agent acts in {pod} on {node}"),
+            )
         }
-        Phase::Suspended => Note::new(false, "Suspended", "Suspend", "spec.suspend is true: there is no pod"),
+        Phase::Suspended => Note::new(
+            false,
+            "Suspended",
+            "Suspend",
+            "spec.suspend is true: there is no pod",
+        ),
         Phase::Completed => {
             let outcome = new.outcome.map_or("ended", |outcome| outcome.as_str());
             let reward = new

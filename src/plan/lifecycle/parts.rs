@@ -103,7 +103,10 @@ mod tests {
             let status = status(phase);
             let (ours, theirs) = (controller_part(&status), live_part(&status));
             for name in names(&Value::Object(fields_of(&status))) {
-                let owners = [&ours, &theirs].iter().filter(|part| !part[name].is_null()).count();
+                let owners = [&ours, &theirs]
+                    .iter()
+                    .filter(|part| !part[name].is_null())
+                    .count();
                 let shared = name == "steps" && phase == Phase::Pending;
                 assert_eq!(owners, if shared { 2 } else { 1 }, "{phase:?} {name}");
             }

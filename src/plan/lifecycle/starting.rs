@@ -63,11 +63,16 @@ fn unscheduled(world: &World<'_>, pod: Harvest<'_>) -> (&'static str, String) {
             let said = refused.and_then(|refused| refused.message.as_deref());
             let message = format!(
                 "{}; {} has the scheduler's latest word",
-                said.unwrap_or("no node takes the pod").trim_end_matches(['.', ' ']),
+                said.unwrap_or("no node takes the pod")
+                    .trim_end_matches(['.', ' ']),
                 describe(pod)
             );
             // The first word stays until something else is the matter.
-            let recorded = world.episode.status.as_ref().and_then(|status| recorded(status, reason));
+            let recorded = world
+                .episode
+                .status
+                .as_ref()
+                .and_then(|status| recorded(status, reason));
             (UNSCHEDULABLE, recorded.unwrap_or(message))
         }
         _ => (SCHEDULING, String::new()),
