@@ -120,7 +120,7 @@ async fn the_configuration_of_a_pod_that_is_there_stays_as_it_is() {
 async fn reported(answers: Vec<(u16, Value)>) -> (Reported, Vec<Value>) {
     let (client, log) = server(answers);
     let episode: Arc<Episode> = Arc::new(parsed(episode("5", "e-1", &json!({"phase": "Running"}))));
-    let observed = Observed::new(&task(), &episode);
+    let observed = Observed::new(Some(&task()), &episode);
     let now = Timestamp::from_second(1_795_000_000).unwrap();
     let reported = report::report(&Context::empty(client), &episode, Some(&observed), now)
         .await

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use kube::runtime::reflector::ObjectRef;
 
 use super::super::call::{CallError, call_opt};
 use super::super::context::{Context, task_ref};
@@ -14,14 +15,15 @@ use crate::api::task::EpisodeCounts;
 use crate::api::{Episode, KeyRef, Task};
 use crate::plan::Settings;
 use crate::plan::document::namespace_of;
+use crate::plan::pod::prepare_job_name;
 use crate::plan::task::{Reference, TaskWorld, references};
-use kube::runtime::reflector::ObjectRef;
 
 /// What was seen.
 pub(super) struct Seen {
     prepare: Option<Vec<u8>>,
     missing: Vec<String>,
     job: Option<Arc<Job>>,
+    pods: Vec<Pod>,
     counts: EpisodeCounts,
 }
 
@@ -38,6 +40,7 @@ impl Seen {
             prepare: self.prepare.as_deref(),
             missing: &self.missing,
             job: self.job.as_deref(),
+            pods: &self.pods,
             counts: self.counts,
             settings,
             now,
@@ -51,7 +54,8 @@ pub(super) async fn observe(context: &Context, task: &Task) -> Result<Seen, Call
     let mut seen = Seen {
         prepare: None,
         missing: Vec::new(),
-        job: job_of(context, task),
+        job: None,
+        pods: Vec::new(),
         counts: counts(&context.episodes.state(), task),
     };
     let prepare = task
@@ -85,6 +89,14 @@ pub(super) async fn observe(context: &Context, task: &Task) -> Result<Seen, Call
             }
         }
     }
+    let name = seen
+        .prepare
+        .as_ref()
+        .and_then(|content| prepare_job_name(task, content));
+    seen.job = name.and_then(|name| context.jobs.get(&ObjectRef::new(&name).within(namespace)));
+    if let Some(job) = &seen.job {
+        seen.pods = pods_of(&context.pods.state(), job);
+    }
     Ok(seen)
 }
 
@@ -116,16 +128,14 @@ async fn config_map(context: &Context, namespace: &str, name: &str) -> Result<Op
     call_opt("get", &format!("ConfigMap {name}"), maps.get(name)).await
 }
 
-/// The newest Job that the Task owns.
-fn job_of(context: &Context, task: &Task) -> Option<Arc<Job>> {
-    let uid = uid_of(task);
-    let mut jobs = context.jobs.state();
-    jobs.retain(|job| {
-        let owners = job.metadata.owner_references.iter().flatten();
+/// The pods that a Job has made.
+fn pods_of(pods: &[Arc<Pod>], job: &Job) -> Vec<Pod> {
+    let uid = uid_of(job);
+    let own = pods.iter().filter(|pod| {
+        let owners = pod.metadata.owner_references.iter().flatten();
         owners.into_iter().any(|owner| owner.uid == uid)
     });
-    jobs.into_iter()
-        .max_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp))
+    own.map(|pod| pod.as_ref().clone()).collect()
 }
 
 /// How far the Episodes of a Task have come.
