@@ -1,20 +1,21 @@
 //! The process: what runs on every replica, and what on the leader alone.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 
+use super::context::ReportSource;
 use super::controllers::{self, Parts, Shutdown};
 use super::leader::{self, Candidate};
 use super::readiness::{Readiness, Stage};
 use super::{OperatorError, Options, admin, definitions};
 use crate::metrics::OperatorMetrics;
-use crate::plan::{PodOptions, ReportOptions, Settings};
+use crate::plan::{PodOptions, Settings};
 
 /// Time to end what was begun when the operator is told to end.
 const LAST_LOOKS: Duration = Duration::from_secs(20);
@@ -52,8 +53,8 @@ async fn operator(options: &Options) -> Result<(), OperatorError> {
     }
     readiness.reach(Stage::Standby);
 
-    // The report server runs on every replica: it fills `report`, and fills it anew when the certificates change.
-    let (_report_sender, report) = watch::channel(None::<ReportOptions>);
+    // The report server runs on every replica, from here on; with it relays are told where it is.
+    let report: ReportSource = Arc::new(|| None);
 
     let parts = Parts {
         client,
