@@ -1,15 +1,16 @@
 //! The process: what runs on every replica, and what on the leader alone.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 
 use super::archive::Archive;
+use super::context::ReportSource;
 use super::controllers::{self, Parts, Shutdown};
 use super::leader::{self, Candidate};
 use super::readiness::{Readiness, Stage};
@@ -20,9 +21,6 @@ use crate::plan::{PodOptions, ReportOptions, Settings};
 
 /// Time to end what was begun when the operator is told to end.
 const LAST_LOOKS: Duration = Duration::from_secs(20);
-
-/// How soon new pods learn of new certificates, which are made weeks before they are used.
-const CERTIFICATES_LOOK: Duration = Duration::from_secs(60);
 
 /// Runs an operator until SIGTERM or SIGINT, or until it has lost its Lease.
 pub fn run(options: &Options) -> Result<(), OperatorError> {
@@ -80,10 +78,7 @@ async fn operator(options: &Options) -> Result<(), OperatorError> {
 }
 
 /// Starts the report server, which runs on every replica, and gives what relays need to know of it.
-async fn report_server(
-    options: &Options,
-    client: &Client,
-) -> Result<watch::Receiver<Option<ReportOptions>>, OperatorError> {
+async fn report_server(options: &Options, client: &Client) -> Result<ReportSource, OperatorError> {
     let archive = options
         .archive
         .as_ref()
@@ -97,21 +92,13 @@ async fn report_server(
         .await
         .map_err(|error| OperatorError::Failed(format!("the report server has no certificate: {error}")))?;
     let url = options.report_url.clone();
-    let told = move |authorities: String| {
+    // Asked anew for each pod: certificates change weeks before the server uses them.
+    let told = authority.clone();
+    let source: ReportSource = Arc::new(move || {
         Some(ReportOptions {
             url: url.clone(),
-            authorities,
+            authorities: told.certificates_pem(),
         })
-    };
-    let (sender, report) = watch::channel(told(authority.certificates_pem()));
-    let watched = authority.clone();
-    tokio::spawn(async move {
-        let mut looks = tokio::time::interval(CERTIFICATES_LOOK);
-        while !sender.is_closed() {
-            looks.tick().await;
-            let now = told(watched.certificates_pem());
-            sender.send_if_modified(|before| (*before != now).then(|| *before = now).is_some());
-        }
     });
     tokio::spawn(server::serve(
         listener,
@@ -121,7 +108,7 @@ async fn report_server(
             archive,
         },
     ));
-    Ok(report)
+    Ok(source)
 }
 
 /// Waits for the Lease, leads as long as it holds, and gives it back at the end.
