@@ -112,6 +112,13 @@ fn options(args: Args) -> Result<Options, String> {
         report_listen,
         admin_listen,
         archive,
+        archive_options: std::env::vars()
+            .filter(|(name, _)| {
+                ["AWS_", "AZURE_", "GOOGLE_"]
+                    .iter()
+                    .any(|store| name.starts_with(store))
+            })
+            .collect(),
         start_patience: seconds(&start_patience),
         retry_delay: seconds(&retry_delay),
         keep_pods: finished_pods == FinishedPods::Keep,

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource};
-use tokio::sync::watch::Receiver;
 
 use super::backoff::Backoff;
 use super::memory::Memory;
@@ -17,6 +16,9 @@ use super::task::Pace;
 use crate::api::{Episode, Task};
 use crate::metrics::OperatorMetrics;
 use crate::plan::{NodeFacts, ReportOptions, Settings};
+
+/// Tells where relays report to at this moment: the certificates change while the operator runs.
+pub(super) type ReportSource = Arc<dyn Fn() -> Option<ReportOptions> + Send + Sync>;
 
 /// Clients, stores and memories of the controllers of one operator.
 pub(super) struct Context {
@@ -31,8 +33,7 @@ pub(super) struct Context {
     pub(super) nodes: Option<Nodes>,
     /// What the operator was started with; where relays report to is in `report`.
     pub(super) settings: Settings,
-    /// Where relays report to: the certificates change while the operator runs.
-    pub(super) report: Receiver<Option<ReportOptions>>,
+    pub(super) report: ReportSource,
     pub(super) recorder: Recorder,
     pub(super) metrics: OperatorMetrics,
     /// Own writes that the store does not have yet.
@@ -46,7 +47,7 @@ impl Context {
     /// The settings of this moment.
     pub(super) fn settings(&self) -> Settings {
         let mut settings = self.settings.clone();
-        settings.pod.report.clone_from(&self.report.borrow());
+        settings.pod.report = (self.report)();
         settings
     }
 
@@ -104,7 +105,7 @@ impl Context {
             owned: Owned::default(),
             nodes: None,
             settings,
-            report: tokio::sync::watch::channel(None).1,
+            report: Arc::new(|| None),
             recorder: Recorder::new(client.clone(), "test".into()),
             metrics: OperatorMetrics::new().unwrap(),
             memory: Memory::default(),

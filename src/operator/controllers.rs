@@ -23,11 +23,10 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{applier, watcher};
 use kube::{Api, Client, Resource};
-use tokio::sync::watch::Receiver;
 
 use super::backoff::Backoff;
 use super::call::call;
-use super::context::{Context, task_ref};
+use super::context::{Context, ReportSource, task_ref};
 use super::memory::Memory;
 use super::nodes::Nodes;
 use super::owned::{Owned, owner};
@@ -36,8 +35,8 @@ use super::watch::{Changes, OURS, Queue, events, follow, uid_of};
 use super::{episode, orphans, prune, task};
 use crate::api::{Episode, GROUP, Task};
 use crate::metrics::OperatorMetrics;
+use crate::plan::Settings;
 use crate::plan::lifecycle::MANAGER;
-use crate::plan::{ReportOptions, Settings};
 
 /// Told when to end.
 pub(super) type Shutdown = Shared<BoxFuture<'static, ()>>;
@@ -50,7 +49,7 @@ pub(super) struct Parts {
     /// Name of this replica, for Events.
     pub(super) identity: String,
     pub(super) settings: Settings,
-    pub(super) report: Receiver<Option<ReportOptions>>,
+    pub(super) report: ReportSource,
     pub(super) metrics: OperatorMetrics,
     /// Looks at objects of one kind at one time.
     pub(super) concurrency: u16,

@@ -39,10 +39,19 @@ impl Log {
 
 /// A client of a server that gives these answers.
 pub(super) fn server(answers: Vec<(u16, Value)>) -> (Client, Log) {
+    let answers = Mutex::new(answers.into_iter());
+    server_with(move |asked| {
+        let answer = answers.lock().unwrap().next();
+        answer.unwrap_or_else(|| panic!("one request too many: {asked:?}"))
+    })
+}
+
+/// A client of a server that answers so. Events are taken and not told of: they come when they come.
+pub(super) fn server_with(answer: impl Fn(&Asked) -> (u16, Value) + Send + Sync + 'static) -> (Client, Log) {
     let asked = Log::default();
-    let (log, answers) = (asked.clone(), Arc::new(Mutex::new(answers.into_iter())));
+    let (log, answer) = (asked.clone(), Arc::new(answer));
     let router = Router::new().fallback(move |request: Request| {
-        let (log, answers) = (log.clone(), Arc::clone(&answers));
+        let (log, answer) = (log.clone(), Arc::clone(&answer));
         async move {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -51,8 +60,10 @@ pub(super) fn server(answers: Vec<(u16, Value)>) -> (Client, Log) {
                 path: parts.uri.path().to_owned(),
                 body: serde_json::from_slice(&body).unwrap_or(Value::Null),
             };
-            let answer = answers.lock().unwrap().next();
-            let (code, body) = answer.unwrap_or_else(|| panic!("one request too many: {asked:?}"));
+            if asked.path.ends_with("/events") {
+                return respond(201, &asked.body);
+            }
+            let (code, body) = answer(&asked);
             log.0.lock().unwrap().push(asked);
             respond(code, &body)
         }

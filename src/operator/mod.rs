@@ -75,6 +75,8 @@ pub struct Options {
     pub admin_listen: SocketAddr,
     /// URL below which trajectories are archived. Unset: none are.
     pub archive: Option<String>,
+    /// What the archive's store is told besides, by the names of the environment, such as `AWS_REGION`.
+    pub archive_options: Vec<(String, String)>,
     /// How long an image may fail to be pulled, or a container to be made, before the attempt is given up; seconds.
     pub start_patience: i64,
     /// Delay before the second attempt in seconds.

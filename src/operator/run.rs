@@ -1,17 +1,20 @@
 //! The process: what runs on every replica, and what on the leader alone.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 
+use super::archive::Archive;
+use super::context::ReportSource;
 use super::controllers::{self, Parts, Shutdown};
 use super::leader::{self, Candidate};
 use super::readiness::{Readiness, Stage};
+use super::server::{self, Authority};
 use super::{OperatorError, Options, admin, definitions};
 use crate::metrics::OperatorMetrics;
 use crate::plan::{PodOptions, ReportOptions, Settings};
@@ -50,10 +53,11 @@ async fn operator(options: &Options) -> Result<(), OperatorError> {
     if until(&shutdown, definitions::wait(&client)).await.is_none() {
         return Ok(());
     }
+    let Some(report) = until(&shutdown, report_server(options, &client)).await else {
+        return Ok(());
+    };
+    let report = report?;
     readiness.reach(Stage::Standby);
-
-    // The report server runs on every replica: it fills `report`, and fills it anew when the certificates change.
-    let (_report_sender, report) = watch::channel(None::<ReportOptions>);
 
     let parts = Parts {
         client,
@@ -71,6 +75,40 @@ async fn operator(options: &Options) -> Result<(), OperatorError> {
         lead(parts, &readiness, &metrics, shutdown).await;
         Ok(())
     }
+}
+
+/// Starts the report server, which runs on every replica, and gives what relays need to know of it.
+async fn report_server(options: &Options, client: &Client) -> Result<ReportSource, OperatorError> {
+    let archive = options
+        .archive
+        .as_ref()
+        .map(|url| Archive::open(url, options.archive_options.iter().cloned()))
+        .transpose()
+        .map_err(|error| OperatorError::Config(error.to_string()))?;
+    let listener = TcpListener::bind(options.report_listen).await.map_err(|error| {
+        OperatorError::Config(format!("cannot listen on {}: {error}", options.report_listen))
+    })?;
+    let authority = Authority::load_or_create(client.clone(), &options.namespace, &options.name)
+        .await
+        .map_err(|error| OperatorError::Failed(format!("the report server has no certificate: {error}")))?;
+    let url = options.report_url.clone();
+    // Asked anew for each pod: certificates change weeks before the server uses them.
+    let told = authority.clone();
+    let source: ReportSource = Arc::new(move || {
+        Some(ReportOptions {
+            url: url.clone(),
+            authorities: told.certificates_pem(),
+        })
+    });
+    tokio::spawn(server::serve(
+        listener,
+        server::Context {
+            client: client.clone(),
+            authority,
+            archive,
+        },
+    ));
+    Ok(source)
 }
 
 /// Waits for the Lease, leads as long as it holds, and gives it back at the end.

@@ -1,9 +1,12 @@
 //! Orderings of requests about one Episode.
 
+use std::sync::Mutex;
+
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::{reflector, watcher};
 use serde_json::{Value, json};
 
-use super::super::mock::{refusal, server};
+use super::super::mock::{refusal, server, server_with};
 use super::*;
 use crate::api::Task;
 use crate::plan::{Actions, Observed, Plan};
@@ -184,4 +187,58 @@ async fn an_episode_of_another_manager_is_left_alone() {
     let action = reconcile(Arc::new(episode), context).await.unwrap();
     assert_eq!(action, Action::await_change());
     assert!(log.all().is_empty());
+}
+
+/// Makes what it is asked to make and keeps the status that it is given, as an API server does.
+fn obliging(episode: &Value) -> impl Fn(&super::super::mock::Asked) -> (u16, Value) + Send + Sync + use<> {
+    let kept = Mutex::new((episode.clone(), 100));
+    move |asked| {
+        if !asked.path.ends_with("/status") {
+            let mut made = asked.body.clone();
+            made["metadata"]["uid"] = "p-1".into();
+            return (201, made);
+        }
+        let (episode, version) = &mut *kept.lock().unwrap();
+        let recorded = episode["metadata"]["resourceVersion"].clone();
+        assert_eq!(
+            asked.body["metadata"]["resourceVersion"], recorded,
+            "written on an old one"
+        );
+        *version += 1;
+        episode["metadata"]["resourceVersion"] = version.to_string().into();
+        episode["status"] = asked.body["status"].clone();
+        (200, episode.clone())
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_an_attempt_is_on_record_before_its_pod_is_made() {
+    let fresh = json!({
+        "apiVersion": "mledojo.dev/v1alpha1", "kind": "Episode",
+        "metadata": {
+            "name": "demo", "namespace": "lab", "uid": "e-1", "resourceVersion": "5", "generation": 1,
+            "creationTimestamp": "2026-11-25T00:00:00Z",
+        },
+        "spec": {"taskRef": {"name": "iris"}, "agent": {"container": {"image": "a", "command": ["a"]}}},
+    });
+    let (client, log) = server_with(obliging(&fresh));
+    let mut context = Context::empty(client);
+    let (tasks, mut writer) = reflector::store();
+    let mut ready = task();
+    ready.status = Some(parsed(json!({"digest": "d", "conditions": [{
+        "type": "TaskReady", "status": "True", "reason": "Ready", "message": "",
+        "lastTransitionTime": "2026-11-25T00:00:00Z",
+    }]})));
+    writer.apply_watcher_event(&watcher::Event::Apply(ready));
+    context.tasks = tasks;
+    let context = Arc::new(context);
+
+    let stale: Arc<Episode> = Arc::new(parsed(fresh));
+    reconcile(Arc::clone(&stale), Arc::clone(&context)).await.unwrap();
+    assert_eq!(log.lines(), ["PATCH status", "POST configmaps", "POST pods"]);
+    assert_eq!(log.all()[0].body["status"]["attempt"], 1);
+
+    // The pod's event comes before the Episode's: what was written counts, not what the store has.
+    reconcile(stale, context).await.unwrap();
+    assert_eq!(log.lines()[3..], ["POST configmaps", "POST pods"]);
 }

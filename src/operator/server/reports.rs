@@ -17,8 +17,8 @@ use super::problem::{Problem, json};
 use super::{Server, archived, ask, drain, is_name, number, value};
 use crate::api::Episode;
 use crate::operator::archive::{Appended, FilePath, Sealed};
-use crate::plan::lifecycle::live::{LiveUpdate, live};
 use crate::plan::lifecycle::live_part;
+use crate::plan::lifecycle::{LiveUpdate, live};
 use crate::wire::report::{
     Listing, MAX_CHUNK_BYTES, MAX_REPORT_BYTES, Size, TRAJECTORY, Taken, archive_path,
 };

@@ -27,6 +27,8 @@ pub(super) use pace::Pace;
 pub(super) const KIND: &str = "Task";
 /// A Task is looked at this often even if nothing happens: what it refers to is not watched.
 const IDLE: Duration = Duration::from_secs(60);
+/// And one that is not ready this often: its Episodes wait.
+const NOT_READY: Duration = Duration::from_secs(5);
 
 /// Why a look at a Task failed.
 #[derive(Debug, Error)]
@@ -148,7 +150,9 @@ async fn look(task: Arc<Task>, context: Arc<Context>) -> Result<Action, TaskErro
         .await
         .map_err(TaskError::Report)?;
 
-    let next = look_again.map_or(IDLE, |seconds| {
+    // Only a Task that is ready has a digest.
+    let idle = if status.digest.is_some() { IDLE } else { NOT_READY };
+    let next = look_again.map_or(idle, |seconds| {
         Duration::from_secs(seconds.max(1).cast_unsigned())
     });
     Ok(Action::requeue(later.map_or(next, |later| later.min(next))))

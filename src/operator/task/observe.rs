@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use kube::runtime::reflector::ObjectRef;
 
 use super::super::call::{CallError, call_opt};
 use super::super::context::{Context, task_ref};
@@ -16,7 +17,6 @@ use crate::plan::Settings;
 use crate::plan::document::namespace_of;
 use crate::plan::pod::prepare_job_name;
 use crate::plan::task::{Reference, TaskWorld, references};
-use kube::runtime::reflector::ObjectRef;
 
 /// What was seen.
 pub(super) struct Seen {
@@ -89,16 +89,13 @@ pub(super) async fn observe(context: &Context, task: &Task) -> Result<Seen, Call
             }
         }
     }
-    let wanted = seen
+    let name = seen
         .prepare
-        .as_deref()
+        .as_ref()
         .and_then(|content| prepare_job_name(task, content));
-    if let Some(name) = wanted {
-        seen.job = job_of(context, task, &name);
-        seen.pods = seen
-            .job
-            .as_deref()
-            .map_or_else(Vec::new, |job| pods_of(context, job));
+    seen.job = name.and_then(|name| context.jobs.get(&ObjectRef::new(&name).within(namespace)));
+    if let Some(job) = &seen.job {
+        seen.pods = pods_of(&context.pods.state(), job);
     }
     Ok(seen)
 }
@@ -131,26 +128,14 @@ async fn config_map(context: &Context, namespace: &str, name: &str) -> Result<Op
     call_opt("get", &format!("ConfigMap {name}"), maps.get(name)).await
 }
 
-/// The Job of this name, if the Task owns it.
-fn job_of(context: &Context, task: &Task, name: &str) -> Option<Arc<Job>> {
-    let uid = uid_of(task);
-    let job = context
-        .jobs
-        .get(&ObjectRef::new(name).within(namespace_of(task)))?;
-    let owners = job.metadata.owner_references.iter().flatten();
-    owners.into_iter().any(|owner| owner.uid == uid).then_some(job)
-}
-
-/// The pods of a Job. Jobs are few and run once, so that all pods can be gone through for one.
-fn pods_of(context: &Context, job: &Job) -> Vec<Pod> {
+/// The pods that a Job has made.
+fn pods_of(pods: &[Arc<Pod>], job: &Job) -> Vec<Pod> {
     let uid = uid_of(job);
-    let of_job = |pod: &Pod| {
+    let own = pods.iter().filter(|pod| {
         let owners = pod.metadata.owner_references.iter().flatten();
         owners.into_iter().any(|owner| owner.uid == uid)
-    };
-    let pods = context.pods.state();
-    let found = pods.iter().filter(|pod| of_job(pod));
-    found.map(|pod| pod.as_ref().clone()).collect()
+    });
+    own.map(|pod| pod.as_ref().clone()).collect()
 }
 
 /// How far the Episodes of a Task have come.
