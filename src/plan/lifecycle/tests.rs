@@ -1,6 +1,8 @@
 mod fates;
 mod kit;
+mod limits;
 mod model;
+mod shape;
 mod starts;
 mod steps;
 

@@ -308,6 +308,28 @@ fn a_completed_episode_reports_score_places_medal_usage_and_where_its_trajectory
 }
 
 #[test]
+fn lost_attempts_and_the_number_of_the_last_report_are_on_record() {
+    let mut observed = observed(Stage::Running);
+    assert_eq!(status(&observed, None, at(60)).sequence, None);
+    observed.retries = Some(2);
+    observed.result = Some(result(true));
+    let status = status(&observed, None, at(60));
+    assert_eq!((status.retries, status.sequence), (Some(2), Some(3)));
+}
+
+#[test]
+fn an_episode_without_a_task_has_its_own_limits_and_the_defaults() {
+    for (limits, steps) in [("", 15), (", limits: {steps: 4}", 4)] {
+        let text = format!(
+            "{{apiVersion: mledojo.dev/v1alpha1, kind: Episode, metadata: {{name: demo}}, spec: {{taskRef: {{name: iris}}, \
+             agent: {{}}{limits}}}}}"
+        );
+        let episode: Episode = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(Observed::new(None, &episode).step_limit, steps, "{limits}");
+    }
+}
+
+#[test]
 fn the_same_observation_gives_the_same_status_at_any_later_time() {
     for stage in [
         Stage::Running,

@@ -1,6 +1,7 @@
 //! Random lives: whatever happens in whatever order, some things never do.
 
-use super::kit::{Scene, remove, shape, task};
+use super::kit::{Scene, task};
+use super::shape::{remove, shape};
 use crate::api::conditions::{FailureClass, Phase};
 use crate::plan::document::name_of;
 use crate::plan::pod::RESULT_FINALIZER;

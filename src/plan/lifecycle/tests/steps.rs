@@ -1,6 +1,7 @@
 //! The steps of a life, and what each leaves behind.
 
-use super::kit::{Scene, at, message, remove, result, summary, task};
+use super::kit::{Scene, at, message, result, summary, task};
+use super::shape::remove;
 use super::*;
 use crate::api::EpisodeStatus;
 use crate::api::conditions::{FailureClass, Phase};
