@@ -24,7 +24,7 @@ fn text(bytes: &[u8]) -> &str {
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/plan/fixtures.yaml");
 
 #[test]
-fn a_file_gives_config_map_and_pod_of_each_episode_in_both_forms() {
+fn a_file_gives_the_objects_of_each_task_and_each_episode_in_both_forms() {
     let dir = tempfile::tempdir().unwrap();
     let yaml = dojo(&["plan", FIXTURES], dir.path());
     assert!(yaml.status.success(), "{}", text(&yaml.stderr));
@@ -39,16 +39,20 @@ fn a_file_gives_config_map_and_pod_of_each_episode_in_both_forms() {
     let names: Vec<String> = from_yaml
         .iter()
         .map(|object| {
-            format!(
-                "{} {}",
-                object["kind"].as_str().unwrap(),
-                object["metadata"]["name"].as_str().unwrap()
-            )
+            let name = object["metadata"]["name"].as_str().unwrap();
+            let hash = name.rsplit_once("-prepare-").map_or("", |(_, hash)| hash);
+            let name = name.replace(hash, if hash.is_empty() { "" } else { "HASH" });
+            format!("{} {name}", object["kind"].as_str().unwrap())
         })
         .collect();
     assert_eq!(
         names,
         [
+            "NetworkPolicy mle-dojo-prepared",
+            "NetworkPolicy mle-dojo-on-claims",
+            "Job on-claims-prepare-HASH",
+            "NetworkPolicy mle-dojo-in-images",
+            "NetworkPolicy mle-dojo-in-config-maps",
             "ConfigMap replayed-1",
             "Pod replayed-1",
             "ConfigMap contained-1",

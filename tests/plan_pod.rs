@@ -8,7 +8,7 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, Volume};
 use mledojo::api::{Episode, Task};
 use mledojo::local::read;
-use mledojo::plan::{self, Checked, Ids, NotPlannable, Plan, PodOptions};
+use mledojo::plan::{self, Checked, Ids, NotPlannable, Plan, PodOptions, ReportOptions};
 
 const FIXTURES: &str = "tests/data/plan/fixtures.yaml";
 const GOLDEN: &str = "tests/data/plan/pod.yaml";
@@ -31,6 +31,7 @@ const WHO_SEES_WHAT: &[(&str, &[(&str, &str)])] = &[
     ("public", &[("prepare", "rw"), ("relay", "ro"), ("sandbox", "ro")]),
     ("private", &[("prepare", "rw"), ("relay", "ro")]),
     ("config", &[("relay", "ro")]),
+    ("report-token", &[("relay", "ro")]),
     ("state", &[("relay", "rw")]),
     ("channel", &[("relay", "rw"), ("sandbox", "ro")]),
     ("connection", &[("relay", "rw"), ("agent", "ro")]),
@@ -56,11 +57,22 @@ fn options(ids: Ids) -> PodOptions {
     }
 }
 
+/// As an operator plans: the relay reports to it.
+fn reporting(ids: Ids) -> PodOptions {
+    PodOptions {
+        report: Some(ReportOptions {
+            url: "https://mle-dojo-operator.mle-dojo-system.svc:8443".into(),
+            authorities: "-----BEGIN CERTIFICATE-----\n".into(),
+        }),
+        ..options(ids)
+    }
+}
+
 fn pod_of(task: &Task, episode: &Episode, ids: Ids) -> Pod {
     plan::cluster(task, episode, 1, &options(ids)).unwrap().pod
 }
 
-/// Every Task with every agent, under both ways of choosing users.
+/// Every Task with every agent, under both ways of choosing users, with and without reports.
 fn every_pod() -> Vec<(String, Ids, Pod)> {
     let checked = fixtures();
     let mut pods = Vec::new();
@@ -69,16 +81,24 @@ fn every_pod() -> Vec<(String, Ids, Pod)> {
             for ids in [Ids::Fixed, Ids::Assigned] {
                 let mut episode = episode.resource.clone();
                 episode.spec.task_ref.name = task.resource.metadata.name.clone().unwrap();
-                let name = format!(
-                    "{} on {ids:?} {}",
-                    episode.metadata.name.as_ref().unwrap(),
-                    episode.spec.task_ref.name
-                );
-                pods.push((name, ids, pod_of(&task.resource, &episode, ids)));
+                for options in [options(ids), reporting(ids)] {
+                    let how = if options.report.is_some() {
+                        "reporting"
+                    } else {
+                        "silent"
+                    };
+                    let name = format!(
+                        "{} {how} on {ids:?} {}",
+                        episode.metadata.name.as_ref().unwrap(),
+                        episode.spec.task_ref.name
+                    );
+                    let plan = plan::cluster(&task.resource, &episode, 1, &options).unwrap();
+                    pods.push((name, ids, plan.pod));
+                }
             }
         }
     }
-    assert_eq!(pods.len(), 4 * 3 * 2);
+    assert_eq!(pods.len(), 4 * 3 * 2 * 2);
     pods
 }
 
@@ -219,7 +239,9 @@ fn no_secret_is_in_arguments_or_variables_and_no_volume_holds_one() {
         assert_eq!(spec(&pod).automount_service_account_token, Some(false), "{name}");
         assert_eq!(spec(&pod).service_account_name, None, "{name}");
         for volume in spec(&pod).volumes.iter().flatten() {
-            let plain = volume.secret.is_none() && volume.projected.is_none() && volume.host_path.is_none();
+            let token = volume.name == "report-token";
+            assert_eq!(volume.projected.is_some(), token, "{name}: {}", volume.name);
+            let plain = volume.secret.is_none() && volume.host_path.is_none();
             assert!(plain, "{name}: {}", volume.name);
         }
         for container in containers(&pod) {
@@ -229,8 +251,10 @@ fn no_secret_is_in_arguments_or_variables_and_no_volume_holds_one() {
                 .flatten()
                 .chain(container.args.iter().flatten());
             for word in words {
+                // The path of a token tells nothing.
+                let path = ["--report-token", "/run/dojo/token/token"].contains(&word.as_str());
                 assert!(
-                    !word.to_lowercase().contains("token"),
+                    path || !word.to_lowercase().contains("token"),
                     "{name}: {}: {word}",
                     container.name
                 );
@@ -253,6 +277,174 @@ fn no_secret_is_in_arguments_or_variables_and_no_volume_holds_one() {
             }
         }
     }
+}
+
+#[test]
+fn the_token_that_proves_a_pod_is_good_for_reports_alone_and_only_the_relay_has_it() {
+    let checked = fixtures();
+    let (task, episode) = (&checked.tasks[0].resource, &checked.episodes[0].resource);
+    let Plan { config_map, pod } = plan::cluster(task, episode, 3, &reporting(Ids::Fixed)).unwrap();
+    let token = volume(&pod, "report-token").projected.clone().unwrap();
+    let sources = token.sources.unwrap();
+    assert_eq!(sources.len(), 1);
+    let token = sources[0].service_account_token.clone().unwrap();
+    assert_eq!(
+        (
+            token.audience.as_deref(),
+            token.expiration_seconds,
+            token.path.as_str()
+        ),
+        (Some("mledojo.dev/report"), Some(3600), "token")
+    );
+    let holders: Vec<&str> = containers(&pod)
+        .into_iter()
+        .filter(|container| {
+            let mut mounts = container.volume_mounts.iter().flatten();
+            mounts.any(|mount| mount.name == "report-token" && mount.mount_path == "/run/dojo/token")
+        })
+        .map(|container| container.name.as_str())
+        .collect();
+    assert_eq!(holders, ["relay"]);
+    let args = named(&pod, "relay").args.clone().unwrap();
+    let at = args.iter().position(|arg| arg == "--report-url").unwrap();
+    assert_eq!(
+        args[at..],
+        [
+            "--report-url",
+            "https://mle-dojo-operator.mle-dojo-system.svc:8443",
+            "--report-ca",
+            "/run/dojo/config/ca.crt",
+            "--report-token",
+            "/run/dojo/token/token",
+            "--report-namespace",
+            "default",
+            "--report-attempt",
+            "3",
+        ]
+    );
+    let data = config_map.data.unwrap();
+    assert_eq!(data["ca.crt"], "-----BEGIN CERTIFICATE-----\n");
+    let items = volume(&pod, "config").config_map.clone().unwrap().items.unwrap();
+    assert!(items.iter().all(|item| data.contains_key(&item.key)), "{items:?}");
+
+    let silent = plan::cluster(task, episode, 3, &options(Ids::Fixed)).unwrap();
+    assert_eq!(silent.config_map.data.unwrap().len(), 1);
+    assert!(
+        !named(&silent.pod, "relay")
+            .args
+            .iter()
+            .flatten()
+            .any(|arg| arg.starts_with("--report"))
+    );
+}
+
+#[test]
+fn a_pod_carries_what_its_result_will_be_said_to_come_from() {
+    let checked = fixtures();
+    let (mut task, episode) = (checked.tasks[1].resource.clone(), &checked.episodes[1].resource);
+    let annotations = |task: &Task| pod_of(task, episode, Ids::Fixed).metadata.annotations.unwrap();
+    let plain = annotations(&task);
+    assert_eq!(plain["mledojo.dev/wall-clock-seconds"], "43200");
+    assert_eq!(plain["note"], "from the task");
+    assert!(!plain.contains_key("mledojo.dev/task-digest"), "it is not known");
+    task.metadata.generation = Some(4);
+    task.status = serde_json::from_value(serde_json::json!({
+        "digest": "abc", "data": {"digest": "def", "job": "on-claims-prepare-01234567"},
+    }))
+    .unwrap();
+    let checked = annotations(&task);
+    for (name, value) in [
+        ("task-generation", "4"),
+        ("task-digest", "abc"),
+        ("data-digest", "def"),
+    ] {
+        assert_eq!(checked[&format!("mledojo.dev/{name}")], value);
+    }
+}
+
+#[test]
+fn data_on_claims_are_prepared_once_by_a_job_without_secrets_or_gpus() {
+    let checked = fixtures();
+    let task = &checked.tasks[1].resource;
+    let content = b"def prepare(raw, public, private): pass\n";
+    let job = plan::pod::prepare_job(task, content, &reporting(Ids::Fixed)).unwrap();
+    let name = job.metadata.name.clone().unwrap();
+    assert!(
+        name.starts_with("on-claims-prepare-") && name.len() <= 63,
+        "{name}"
+    );
+    let other = plan::pod::prepare_job(task, b"other", &reporting(Ids::Fixed)).unwrap();
+    assert_ne!(
+        other.metadata.name,
+        Some(name.clone()),
+        "another program is another Job"
+    );
+    let mut long = task.clone();
+    long.metadata.name = Some("a.b-".repeat(15) + "abc");
+    let long = plan::pod::prepare_job_name(&long, content).unwrap();
+    assert!(long.len() <= 63 && long.contains("-a-prepare-"), "{long}");
+
+    let spec = job.spec.unwrap();
+    assert_eq!(
+        (spec.backoff_limit, spec.ttl_seconds_after_finished),
+        (Some(2), None)
+    );
+    let labels = spec.template.metadata.unwrap().labels.unwrap();
+    assert!(!labels.contains_key("mledojo.dev/task"), "it may fetch its data");
+    assert_eq!(labels["mledojo.dev/prepares"], "on-claims");
+    let pod = Pod {
+        spec: spec.template.spec,
+        ..Pod::default()
+    };
+    let order: Vec<&str> = containers(&pod)
+        .iter()
+        .map(|container| container.name.as_str())
+        .collect();
+    assert_eq!(order, ["prepare", "manifest"]);
+    assert_eq!(
+        spec_of_security(&pod),
+        (Some(true), Some("RuntimeDefault".into())),
+        "restricted"
+    );
+    for container in containers(&pod) {
+        let security = security(container);
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        assert_eq!(security.read_only_root_filesystem, Some(true));
+        let limits = container.resources.clone().unwrap().limits.unwrap();
+        assert!(
+            limits.keys().all(|resource| !resource.contains('/')),
+            "{limits:?}"
+        );
+        let path = |name: &str| {
+            let mounts = container.volume_mounts.iter().flatten();
+            mounts
+                .clone()
+                .find(|mount| mount.name == name)
+                .map(|mount| (mount.sub_path.clone().unwrap(), mount.read_only))
+                .unwrap()
+        };
+        let read_only = (container.name == "manifest").then_some(true);
+        assert_eq!(path("public"), ("v2/public".into(), read_only));
+        assert_eq!(path("private"), ("v2/private".into(), read_only));
+    }
+    let claim = volume(&pod, "private").persistent_volume_claim.clone().unwrap();
+    assert_eq!(
+        (claim.claim_name.as_str(), claim.read_only),
+        ("shapes-answers", None)
+    );
+    mledojo::cli::accepts(&named(&pod, "manifest").args.clone().unwrap()).unwrap();
+    assert_eq!(named(&pod, "prepare").args.clone().unwrap().last(), Some(&name));
+    for task in [0, 2, 3].map(|index| &checked.tasks[index].resource) {
+        assert_eq!(plan::pod::prepare_job(task, content, &options(Ids::Fixed)), None);
+    }
+}
+
+fn spec_of_security(pod: &Pod) -> (Option<bool>, Option<String>) {
+    let security = spec(pod).security_context.clone().unwrap();
+    (
+        security.run_as_non_root,
+        security.seccomp_profile.map(|profile| profile.type_),
+    )
 }
 
 #[test]
@@ -401,10 +593,17 @@ fn sidecars_start_in_order_and_the_pod_is_complete_when_the_agent_is() {
                 "{name}: {}",
                 container.name
             );
+            // Only what has met neither an agent nor a secret may speak through its log.
+            let policy = if container.name == "prepare" {
+                "FallbackToLogsOnError"
+            } else {
+                "File"
+            };
             assert_eq!(
                 container.termination_message_policy.as_deref(),
-                Some("File"),
-                "{name}"
+                Some(policy),
+                "{name}: {}",
+                container.name
             );
         }
         let paths = ["relay", "sandbox"].map(|sidecar| {
@@ -586,7 +785,7 @@ fn the_objects_of_an_episode_are_printed_as_they_always_were() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let checked = fixtures();
     let (task, episode) = (&checked.tasks[1].resource, &checked.episodes[1].resource);
-    let Plan { config_map, pod } = plan::cluster(task, episode, 1, &options(Ids::Fixed)).unwrap();
+    let Plan { config_map, pod } = plan::cluster(task, episode, 1, &reporting(Ids::Fixed)).unwrap();
     let objects = [
         serde_json::to_value(config_map).unwrap(),
         serde_json::to_value(pod).unwrap(),

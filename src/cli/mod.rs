@@ -6,6 +6,7 @@ mod exec;
 mod grade;
 mod install;
 mod launch;
+mod manifest;
 mod operator;
 mod plan;
 mod relay;
@@ -35,7 +36,7 @@ enum Command {
     /// Run a foreign program that does not outlive the runner (used by `dojo run`)
     #[command(hide = true)]
     Tether(tether::Args),
-    /// Print the pod that a cluster would get
+    /// Print what a cluster would get: policies, jobs and pods
     Plan(plan::Args),
     /// Grade one submission, or place one score
     Grade(grade::Args),
@@ -55,6 +56,9 @@ enum Command {
     /// Copy this program into a directory (the first container of a pod)
     #[command(hide = true)]
     Install(install::Args),
+    /// Write the digest of prepared data (the last container of the Job that prepares them)
+    #[command(hide = true)]
+    Manifest(manifest::Args),
     /// Stop an operator and let go of what waits for it (before it is removed)
     #[command(hide = true)]
     UninstallHook(uninstall_hook::Args),
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::main(args),
         Command::Launch(args) => launch::main(args),
         Command::Install(args) => install::main(args),
+        Command::Manifest(args) => manifest::main(&args),
         Command::UninstallHook(args) => uninstall_hook::main(args),
     }
 }

@@ -65,10 +65,17 @@ pub fn main(args: Args) -> ExitCode {
     }
 }
 
-/// The objects of the first attempt of every Episode.
+/// NetworkPolicy and Job of every Task, then the objects of the first attempt of every Episode.
 fn objects(checked: &Checked, options: &PodOptions) -> Result<Vec<Value>, Vec<String>> {
     let mut objects = Vec::new();
     let mut problems = Vec::new();
+    for task in checked.tasks.iter().map(|task| &task.resource) {
+        objects.extend(serde_json::to_value(plan::task::network_policy(task)));
+        let file = task.spec.data.prepare.as_ref();
+        let content = file.and_then(|file| checked.file(plan::namespace_of(task), &file.config_map_key_ref));
+        let job = content.and_then(|content| plan::pod::prepare_job(task, content, options));
+        objects.extend(job.map(serde_json::to_value).into_iter().flatten());
+    }
     for episode in &checked.episodes {
         let Some(task) = checked.task_of(&episode.resource) else {
             continue; // validation has seen to it

@@ -8,6 +8,11 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::layout::hex;
+use crate::plan::pod::PREPARED;
+
+/// What stands beside data in a volume of a cluster and is none: the mark of what has prepared them, and what a file system
+/// keeps for itself.
+const NO_DATA: &[&str] = &[PREPARED, "lost+found"];
 
 /// SHA-256 over the names, sizes and contents of everything below `public` and `private`. A link counts by its target's
 /// path, not by what is there.
@@ -34,6 +39,9 @@ fn directory(hash: &mut Sha256, dir: &Path, relative: &Path) -> io::Result<()> {
         names.push(found?.file_name());
     }
     names.sort();
+    // At the top only: `relative` is the name of the side there.
+    let top = relative.components().count() == 1;
+    names.retain(|name| !(top && NO_DATA.iter().any(|other| name == other)));
     for name in names {
         let path = dir.join(&name);
         let relative = relative.join(&name);
@@ -101,6 +109,18 @@ mod tests {
         ] {
             assert_ne!(base, other);
         }
+        assert_eq!(
+            base,
+            tree(&[("public/a", "1"), ("private/b", "2"), ("private/.prepared", "x")])
+        );
+        assert_ne!(
+            base,
+            tree(&[
+                ("public/a", "1"),
+                ("private/b", "2"),
+                ("private/c/.prepared", "x")
+            ])
+        );
         // The same bytes in another order of borders.
         assert_ne!(tree(&[("public/a", "bc")]), tree(&[("public/ab", "c")]));
     }

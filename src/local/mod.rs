@@ -10,7 +10,7 @@
 
 mod cache;
 mod data;
-mod digest;
+pub mod digest;
 mod episode;
 pub mod grading;
 mod keeper;

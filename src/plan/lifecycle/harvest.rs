@@ -9,6 +9,9 @@ use k8s_openapi::api::core::v1::{
 
 use crate::wire::result::EpisodeResult;
 
+/// Characters of a program's last words that are told.
+const LAST_WORDS: usize = 1000;
+
 /// A pod, to be asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Harvest<'a> {
@@ -189,4 +192,28 @@ pub(super) fn end(container: &ContainerStatus) -> Option<&ContainerStateTerminat
 pub(super) fn ends(container: &ContainerStatus) -> i32 {
     // A restart follows an end; one that does not run now has ended once more.
     container.restart_count + i32::from(end(container).is_some())
+}
+
+/// An exit code as people read it.
+pub(super) fn exit(ended: &ContainerStateTerminated) -> String {
+    match ended.reason.as_deref() {
+        Some("OOMKilled") => format!("exit code {}, killed for its memory", ended.exit_code),
+        _ => format!("exit code {}", ended.exit_code),
+    }
+}
+
+/// An exit code with the program's last words.
+pub(super) fn told(ended: &ContainerStateTerminated) -> String {
+    let words = ended.message.as_deref().unwrap_or_default().trim();
+    let skipped = words.chars().count().saturating_sub(LAST_WORDS);
+    let tail: String = words.chars().skip(skipped).collect();
+    let cut = if skipped > 0 { "…" } else { "" };
+    format!("{}: {cut}{}", exit(ended), or_nothing(&tail))
+}
+
+pub(super) fn or_nothing(message: &str) -> &str {
+    match message.trim() {
+        "" => "nothing more is said",
+        message => message,
+    }
 }

@@ -15,19 +15,22 @@
 //! | module | holds |
 //! |---|---|
 //! | `decide` | the step to take |
-//! | `harvest`, `fate` | what a pod says; what becomes of its attempt, and whose fault it is |
+//! | `harvest` | what a pod says |
+//! | `fate`, `trouble`, `disruption` | what becomes of its attempt, and whose fault it is |
 //! | `starting`, `details`, `retry` | what a pod waits for; what is recorded of it; the pause after a lost attempt |
 //! | `parts`, `live`, `notes` | who writes which field; what a report changes; Events |
 
 mod decide;
 mod details;
+mod disruption;
 mod fate;
 mod harvest;
-mod live;
+pub mod live;
 mod notes;
 mod parts;
 mod retry;
 mod starting;
+mod trouble;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -124,3 +127,6 @@ pub struct Decision {
     /// Seconds until the next look, where nothing else calls for one before.
     pub look_again: Option<i64>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,9 @@
 //! Texts hold still while nothing changes that a reader would act on: a message that follows the scheduler's or the
 //! kubelet's wording would be written for each waiting pod whenever a node comes or goes.
 
-use super::fate::{PULL_ERRORS, image_of, unprepared};
+use super::fate::unprepared;
 use super::harvest::{Harvest, waits};
+use super::trouble::{PULL_ERRORS, image_of};
 use super::{NodeFacts, World};
 use crate::api::conditions::ConditionType;
 use crate::api::status::EpisodeStatus;

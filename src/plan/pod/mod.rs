@@ -45,7 +45,7 @@ use super::resolve::{Dirs, resolve};
 use crate::api::{API_VERSION, Episode, Task};
 
 pub use job::{MANIFEST, PREPARES_LABEL, claims, prepare_job, prepare_job_name};
-pub use prepare::{PREPARE_CALL, PREPARE_PROGRAM, PREPARED};
+pub use prepare::{PREPARE_CALL, PREPARE_ONCE, PREPARE_PROGRAM, PREPARED};
 pub use security::Ids;
 
 /// Finalizer of a pod whose result was not harvested yet.

@@ -49,8 +49,9 @@ for directory in (public, private):
 pub const PREPARED: &str = ".prepared";
 
 /// [`PREPARE_CALL`] on volumes that outlive the container and that somebody else may use: its fifth argument says for what
-/// they are prepared. What another preparation or a person has left there is not touched.
-pub(super) const PREPARE_ONCE: &str = concat!(
+/// they are prepared, as the name of its Job does. Half of what an earlier Job of the same Task has made goes; what is whole,
+/// and what another Task or a person has left there, is not touched.
+pub const PREPARE_ONCE: &str = concat!(
     r#"
 import pathlib, shutil, sys
 public, private = map(pathlib.Path, sys.argv[3:5])
@@ -60,11 +61,12 @@ if state == purpose + " done":
     sys.exit(0)
 found = [entry for directory in (public, private) for entry in directory.iterdir()
          if entry != mark and entry.name != "lost+found"]
-if state != purpose + " begun":
+task = lambda name: name.rsplit("-", 1)[0]
+if not (state.endswith(" begun") and task(state) == task(purpose)):
     if state or found:
         sys.exit(f"the volumes hold other data already ({[str(entry) for entry in found[:3]]}): give the Task empty ones, "
                  "or a new subPath, or leave out `prepare` if these are its data")
-    mark.write_text(purpose + " begun")
+mark.write_text(purpose + " begun")
 for entry in found:
     shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 "#,

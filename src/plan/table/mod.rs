@@ -148,7 +148,7 @@ breast-cancer-replay   iris   replay   Completed   3/15    0.99123   0.8765   Go
         task.metadata.creation_timestamp = Some(Time("2026-11-23T12:00:00Z".parse().unwrap()));
         assert_eq!(
             table(&[task], now(), false).render(),
-            "NAME   DOMAIN    METRIC     READY   AGE\niris   Tabular   Accuracy   True    24h\n"
+            "NAME   DOMAIN    METRIC     READY   EPISODES   AGE\niris   Tabular   Accuracy   True               24h\n"
         );
     }
 

@@ -1,0 +1,7 @@
+mod fates;
+mod kit;
+mod model;
+mod starts;
+mod steps;
+
+use super::*;
