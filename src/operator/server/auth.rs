@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::recent::Recent;
 use super::tls::CertificateUser;
 use crate::api::Episode;
+use crate::api::conditions::Phase;
 use crate::wire::report::AUDIENCE;
 
 /// How long a token is believed that the API server found good.
@@ -53,7 +54,7 @@ pub(super) enum Standing {
     Own,
     /// The attempt is its own, and the episode has ended.
     Over,
-    /// The pod of this name is not on record yet.
+    /// The pod of this name is not on record yet, or not as one that runs.
     Early,
     /// The attempt is not its own. Said too where there is no such Episode.
     Foreign,
@@ -230,13 +231,11 @@ pub(super) fn standing(pod: &TokenPod, name: &AttemptName, episode: Option<&Epis
         None if pod.name == format!("{}-{}", name.episode, name.attempt) && !status.phase.is_final() => {
             Standing::Early
         }
-        Some(own) if own.name == pod.name && own.uid == pod.uid => {
-            if status.phase.is_final() {
-                Standing::Over
-            } else {
-                Standing::Own
-            }
-        }
+        Some(own) if own.name == pod.name && own.uid == pod.uid => match status.phase {
+            Phase::Starting | Phase::Running => Standing::Own,
+            Phase::Pending | Phase::Suspended => Standing::Early,
+            Phase::Completed | Phase::Failed | Phase::Cancelled => Standing::Over,
+        },
         _ => Standing::Foreign,
     }
 }
@@ -330,6 +329,8 @@ mod tests {
             Standing::Foreign
         );
         let mut over = running;
+        over["phase"] = json!("Pending");
+        assert_eq!(stands(own, 2, over.clone()), Standing::Early);
         over["phase"] = json!("Completed");
         assert_eq!(stands(own, 2, over.clone()), Standing::Over);
         assert_eq!(stands(("team-a", "ep-2", "other"), 2, over), Standing::Foreign);

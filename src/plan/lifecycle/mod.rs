@@ -4,12 +4,15 @@
 //! to the status first. So the attempt's number is recorded in one pass and its pod made in the next; a result is recorded
 //! in one pass and its pod let go in the next. A crash between any two steps loses nothing and makes nothing twice.
 
+mod live;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::pod::{Plan, PodOptions};
 use super::status::Observed;
 use crate::api::{Episode, Task};
+pub use live::{LiveUpdate, live, live_part};
 
 /// `spec.managedBy` of an Episode that this operator runs.
 pub const MANAGER: &str = "mledojo.dev/episode-controller";
