@@ -43,7 +43,8 @@ async fn print(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     eprintln!(
-        "dojo: output of the programs of attempt {attempt}; the agent's own output is in its container: kubectl logs -n {} {}-{attempt} -c agent",
+        "dojo: output of the programs of attempt {attempt}; the agent's own output is in its container: kubectl logs -n {} \
+         {}-{attempt} -c agent",
         source.namespace(),
         args.which.episode
     );
