@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(status: &str, ports: serde_json::Value) -> Pod {
+    fn pod(status: &str, ports: &serde_json::Value) -> Pod {
         serde_json::from_value(json!({
             "metadata": {"name": "p"},
             "spec": {"containers": [{"name": "operator", "ports": ports}]},
@@ -193,11 +193,11 @@ mod tests {
     fn only_a_ready_pod_is_forwarded_to_at_its_report_port() {
         let named = pod(
             "True",
-            json!([{"name": "metrics", "containerPort": 1}, {"name": "report", "containerPort": 9443}]),
+            &json!([{"name": "metrics", "containerPort": 1}, {"name": "report", "containerPort": 9443}]),
         );
         assert!(ready(&named));
         assert_eq!(port(&named), 9443);
-        let unready = pod("False", json!([]));
+        let unready = pod("False", &json!([]));
         assert!(!ready(&unready));
         assert_eq!(port(&unready), 8443);
         assert!(!ready(&Pod::default()));

@@ -286,7 +286,7 @@ mod tests {
         }
     }
 
-    fn stands(pod: (&str, &str, &str), attempt: u32, status: Value) -> Standing {
+    fn stands(pod: (&str, &str, &str), attempt: u32, status: &Value) -> Standing {
         let episode: Episode = serde_json::from_value(json!({
             "apiVersion": "mledojo.dev/v1alpha1",
             "kind": "Episode",
@@ -313,43 +313,31 @@ mod tests {
     fn only_the_pod_on_record_reports_and_only_on_its_own_attempt() {
         let running = json!({"phase": "Running", "attempt": 2, "pod": {"name": "ep-2", "uid": "u2"}});
         let own = ("team-a", "ep-2", "u2");
-        assert_eq!(stands(own, 2, running.clone()), Standing::Own);
-        assert_eq!(stands(own, 1, running.clone()), Standing::Foreign);
-        assert_eq!(stands(own, 3, running.clone()), Standing::Foreign);
+        assert_eq!(stands(own, 2, &running), Standing::Own);
+        assert_eq!(stands(own, 1, &running), Standing::Foreign);
+        assert_eq!(stands(own, 3, &running), Standing::Foreign);
         assert_eq!(
-            stands(("team-a", "ep-2", "other"), 2, running.clone()),
+            stands(("team-a", "ep-2", "other"), 2, &running),
             Standing::Foreign
         );
-        assert_eq!(
-            stands(("team-a", "other", "u2"), 2, running.clone()),
-            Standing::Foreign
-        );
-        assert_eq!(
-            stands(("team-b", "ep-2", "u2"), 2, running.clone()),
-            Standing::Foreign
-        );
+        assert_eq!(stands(("team-a", "other", "u2"), 2, &running), Standing::Foreign);
+        assert_eq!(stands(("team-b", "ep-2", "u2"), 2, &running), Standing::Foreign);
         let mut over = running;
         over["phase"] = json!("Pending");
-        assert_eq!(stands(own, 2, over.clone()), Standing::Early);
+        assert_eq!(stands(own, 2, &over), Standing::Early);
         over["phase"] = json!("Completed");
-        assert_eq!(stands(own, 2, over.clone()), Standing::Over);
-        assert_eq!(stands(("team-a", "ep-2", "other"), 2, over), Standing::Foreign);
+        assert_eq!(stands(own, 2, &over), Standing::Over);
+        assert_eq!(stands(("team-a", "ep-2", "other"), 2, &over), Standing::Foreign);
     }
 
     #[test]
     fn a_pod_that_is_not_on_record_yet_is_asked_to_come_again() {
         let starting = json!({"phase": "Starting", "attempt": 2});
+        assert_eq!(stands(("team-a", "ep-2", "u2"), 2, &starting), Standing::Early);
+        assert_eq!(stands(("team-a", "else", "u2"), 2, &starting), Standing::Foreign);
+        assert_eq!(stands(("team-a", "ep-2", "u2"), 1, &starting), Standing::Foreign);
         assert_eq!(
-            stands(("team-a", "ep-2", "u2"), 2, starting.clone()),
-            Standing::Early
-        );
-        assert_eq!(
-            stands(("team-a", "else", "u2"), 2, starting.clone()),
-            Standing::Foreign
-        );
-        assert_eq!(stands(("team-a", "ep-2", "u2"), 1, starting), Standing::Foreign);
-        assert_eq!(
-            stands(("team-a", "ep-2", "u2"), 1, json!({"phase": "Pending"})),
+            stands(("team-a", "ep-2", "u2"), 1, &json!({"phase": "Pending"})),
             Standing::Foreign
         );
     }
