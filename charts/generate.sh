@@ -28,10 +28,10 @@ install() {
         cat <<YAML
 # Generated from charts/ and crds/ by \`make manifests\`: do not edit.
 #
-#   kubectl apply -f manifests/install.yaml
+#   kubectl apply --server-side -f manifests/install.yaml
 #
-# The operator with the chart's defaults, for clusters without Helm. Before deleting it, delete all Episodes:
-# the operator must be there to let go of their pods (kubectl delete episodes --all --all-namespaces --cascade=foreground).
+# The operator with the chart's defaults, for clusters without Helm. Before you delete it, delete all Episodes, since the
+# operator lets go of their pods: kubectl delete episodes --all --all-namespaces --cascade=foreground
 apiVersion: v1
 kind: Namespace
 metadata:

@@ -10,6 +10,7 @@ pub mod grade;
 #[allow(clippy::disallowed_methods)] // effects: the clock is read here
 pub mod local;
 pub mod metrics;
+#[allow(clippy::disallowed_methods)] // effects: it reads the clock
 pub mod operator;
 pub mod plan;
 #[allow(clippy::disallowed_methods)] // effects: it reads the clock

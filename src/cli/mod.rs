@@ -7,10 +7,12 @@ mod exec;
 mod grade;
 mod install;
 mod launch;
+mod operator;
 mod plan;
 mod relay;
 mod run;
 mod tether;
+mod uninstall_hook;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ enum Command {
     Trajectory(archived::trajectory::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
+    /// Run Episodes in this cluster
+    Operator(operator::Args),
     /// Relay the steps of one episode (the sidecar)
     Relay(relay::Args),
     /// Execute programs for a relay (inside the sandbox)
@@ -56,6 +60,9 @@ enum Command {
     /// Copy this program into a directory (the first container of a pod)
     #[command(hide = true)]
     Install(install::Args),
+    /// Stop an operator and let go of what waits for it (before it is removed)
+    #[command(hide = true)]
+    UninstallHook(uninstall_hook::Args),
 }
 
 /// Whether `args` (without the program's name) are a command line of this program; the error says what is wrong.
@@ -84,11 +91,13 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => archived::logs::main(&args),
         Command::Trajectory(args) => archived::trajectory::main(&args),
         Command::Crds(args) => crds::main(args),
+        Command::Operator(args) => operator::main(args),
         Command::Relay(args) => relay::main(args),
         Command::Exec(args) => exec::main(args),
         Command::Agent(args) => agent::main(args),
         Command::Launch(args) => launch::main(args),
         Command::Install(args) => install::main(args),
+        Command::UninstallHook(args) => uninstall_hook::main(args),
     }
 }
 

@@ -36,7 +36,7 @@ impl Record {
             .and_then(|previous| previous.metadata.creation_timestamp.clone())
             .or_else(|| Some(Time(Timestamp::now())));
         episode.status = previous.and_then(|previous| previous.status.clone());
-        let mut observed = Observed::new(task, &episode);
+        let mut observed = Observed::new(Some(task), &episode);
         observed.trajectory_uri = Some(file_uri(&dir.trajectory()));
         // An attempt that goes on has begun when it began.
         let reported = episode

@@ -7,14 +7,19 @@
 //!                              +--cluster--> Plan { config_map, pod }     what a cluster would get
 //!   Observed + previous + now --status--> EpisodeStatus                   what is reported
 //!   episodes + now ------------table---> what `kubectl get episodes` prints
+//!
+//!   World (Episode, Task, pods, nodes) --decide--> Decision { Observed, actions }      the operator's step
+//!   TaskWorld -------------------------decide_task--> TaskDecision { status, NetworkPolicy, Job }
 //! ```
 
 pub mod document;
+mod gpu;
 pub mod lifecycle;
 pub mod pod;
 pub mod resolve;
 pub mod status;
 pub mod table;
+pub mod task;
 pub mod validate;
 
 pub use document::{Checked, Document, Problem, Sourced, name_of, namespace_of};

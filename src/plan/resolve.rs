@@ -93,7 +93,7 @@ pub fn task_digest(task: &Task, prepare: Option<&[u8]>) -> String {
     ))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(in crate::plan) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a String does not fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,28 +1,30 @@
-//! What a report of the running relay changes in the status.
+//! What a report of a running episode's relay changes in its status.
 
 use jiff::Timestamp;
 
-use super::super::status::{Observed, Stage, status};
 use crate::api::conditions::Phase;
 use crate::api::status::EpisodeStatus;
+use crate::plan::status::take_live;
 use crate::wire::result::EpisodeResult;
 
-/// Least time in seconds between two writes that tell of nothing but steps.
-const WRITE_PAUSE: i64 = 60;
+/// Seconds between two writes that tell of nothing but more steps.
+const STEADY_SECONDS: i64 = 60;
 
-/// What a report comes to.
+/// What to do with a report.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)] // made and taken apart at once, never kept
 pub enum LiveUpdate {
-    /// It is older than what is on record, or the episode is over.
+    /// It is older than what is on record, or the attempt is over.
     Stale,
-    /// It may wait.
+    /// It tells of nothing that cannot wait.
     Hold,
-    /// The status to write; only its live fields differ.
+    /// The status to write; its live fields are those of the report.
     Write(EpisodeStatus),
 }
 
-/// Decides about a report.
+/// What to do with a report of the relay of the attempt on record. `last_write`: when the last report of this episode was
+/// written; unset: not known. At most one write a minute for step counts alone, and one at once for whatever a reader waits
+/// for: that it has begun, a better reward, the end.
 pub fn live(
     previous: &EpisodeStatus,
     result: &EpisodeResult,
@@ -30,68 +32,199 @@ pub fn live(
     last_write: Option<Timestamp>,
     now: Timestamp,
 ) -> LiveUpdate {
-    let sequence = i64::try_from(result.sequence).unwrap_or(i64::MAX);
-    if !matches!(previous.phase, Phase::Starting | Phase::Running)
-        || previous.sequence.is_some_and(|before| sequence <= before)
-    {
+    let runs = matches!(previous.phase, Phase::Starting | Phase::Running);
+    let newer = previous
+        .sequence
+        .is_none_or(|recorded| i64::try_from(result.sequence).is_ok_and(|reported| reported > recorded));
+    if !runs || !newer {
         return LiveUpdate::Stale;
     }
-    let observed = Observed {
-        generation: None,
-        agent: String::new(),
-        step_limit: result.step_limit,
-        task_problem: None,
-        stage: Stage::Running,
-        attempt: None,
-        started_at: None,
-        result: Some(result.clone()),
-        failure: None,
-        pod: None,
-        node: None,
-        gpu: None,
-        provenance: None,
-        trajectory_uri,
-    };
-    let seen = status(&observed, None, now);
-    let better = seen.score != previous.score || seen.reward != previous.reward;
-    let waited = last_write.is_none_or(|last| now.as_second() - last.as_second() > WRITE_PAUSE);
-    if previous.sequence.is_some() && !better && result.outcome.is_none() && !waited {
-        return LiveUpdate::Hold;
+    let mut status = previous.clone();
+    take_live(&mut status, result, trajectory_uri);
+    let first = previous.sequence.is_none();
+    let better = (status.score, status.reward) != (previous.score, previous.reward);
+    let over = result.outcome.is_some() || result.task_error.is_some();
+    let due = last_write.is_none_or(|last| now.as_second() - last.as_second() > STEADY_SECONDS);
+    if first || better || over || due {
+        LiveUpdate::Write(status)
+    } else {
+        LiveUpdate::Hold
     }
-    LiveUpdate::Write(EpisodeStatus {
-        sequence: Some(sequence),
-        steps: seen.steps,
-        score: seen.score,
-        reward: seen.reward,
-        reward_basis: seen.reward_basis,
-        display: seen.display,
-        places: seen.places,
-        medal: seen.medal,
-        above_median: seen.above_median,
-        usage: seen.usage,
-        trajectory: seen.trajectory,
-        ..previous.clone()
-    })
 }
 
-/// The status object that `episode-report` applies: live fields alone.
-pub fn live_part(status: &EpisodeStatus) -> serde_json::Value {
-    const LIVE: &[&str] = &[
-        "steps",
-        "sequence",
-        "score",
-        "reward",
-        "rewardBasis",
-        "display",
-        "places",
-        "medal",
-        "aboveMedian",
-        "usage",
-        "trajectory",
-    ];
-    let mut fields = serde_json::to_value(status).unwrap_or_default();
-    if let Some(fields) = fields.as_object_mut() {
-        fields.retain(|name, _| LIVE.contains(&name.as_str()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::conditions::Outcome;
+    use crate::api::status::RewardBasis;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + second).unwrap()
     }
-    fields
+
+    fn result(sequence: u64, score: Option<f64>) -> EpisodeResult {
+        EpisodeResult {
+            sequence,
+            outcome: None,
+            task_error: None,
+            sandbox_error: None,
+            steps: 1,
+            step_limit: 15,
+            score,
+            reward: score.unwrap_or(0.0),
+            basis: RewardBasis::Score,
+            valid_submission: score.is_some(),
+            places: Vec::new(),
+            medal: None,
+            above_median: None,
+            wall_seconds: 1.0,
+            execution_seconds: 1.0,
+            cpu_seconds: 1.0,
+            peak_memory_bytes: 1,
+            trajectory_sha256: "abc".into(),
+            trajectory_bytes: 10,
+            executor: true,
+            layers: Vec::new(),
+        }
+    }
+
+    fn recorded(phase: Phase, sequence: Option<i64>, score: Option<f64>) -> EpisodeStatus {
+        EpisodeStatus {
+            phase,
+            sequence,
+            score,
+            reward: score,
+            ..EpisodeStatus::default()
+        }
+    }
+
+    fn word(update: &LiveUpdate) -> &'static str {
+        match update {
+            LiveUpdate::Stale => "stale",
+            LiveUpdate::Hold => "hold",
+            LiveUpdate::Write(_) => "write",
+        }
+    }
+
+    #[test]
+    fn a_report_is_written_when_a_reader_waits_for_it_and_never_set_back() {
+        let running = |sequence, score| recorded(Phase::Running, sequence, score);
+        let mut ended = result(5, None);
+        ended.outcome = Some(Outcome::StepsExhausted);
+        let mut broken = result(5, None);
+        broken.task_error = Some("answers.csv is gone".into());
+        for (name, previous, report, last, expected) in [
+            (
+                "the first one",
+                recorded(Phase::Starting, None, None),
+                result(0, None),
+                None,
+                "write",
+            ),
+            (
+                "more steps soon after",
+                running(Some(2), None),
+                result(4, None),
+                Some(0),
+                "hold",
+            ),
+            (
+                "more steps a minute later",
+                running(Some(2), None),
+                result(4, None),
+                Some(-61),
+                "write",
+            ),
+            (
+                "after a restart of the server",
+                running(Some(2), None),
+                result(4, None),
+                None,
+                "write",
+            ),
+            (
+                "the first valid score",
+                running(Some(2), None),
+                result(4, Some(0.5)),
+                Some(0),
+                "write",
+            ),
+            (
+                "the same score",
+                running(Some(2), Some(0.5)),
+                result(4, Some(0.5)),
+                Some(0),
+                "hold",
+            ),
+            (
+                "a better score",
+                running(Some(2), Some(0.5)),
+                result(4, Some(0.75)),
+                Some(0),
+                "write",
+            ),
+            ("a spent budget", running(Some(2), None), ended, Some(0), "write"),
+            ("a broken Task", running(Some(2), None), broken, Some(0), "write"),
+            (
+                "the same one again",
+                running(Some(4), None),
+                result(4, Some(0.5)),
+                None,
+                "stale",
+            ),
+            (
+                "an older one",
+                running(Some(6), None),
+                result(4, Some(0.5)),
+                None,
+                "stale",
+            ),
+            (
+                "after the end",
+                recorded(Phase::Completed, Some(2), None),
+                result(4, None),
+                None,
+                "stale",
+            ),
+            (
+                "after the attempt",
+                recorded(Phase::Pending, None, None),
+                result(4, None),
+                None,
+                "stale",
+            ),
+            (
+                "while suspended",
+                recorded(Phase::Suspended, Some(2), None),
+                result(4, None),
+                None,
+                "stale",
+            ),
+        ] {
+            let update = live(&previous, &report, None, last.map(at), at(0));
+            assert_eq!(word(&update), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_the_report_on_top_of_what_was_there() {
+        let mut previous = recorded(Phase::Running, Some(2), None);
+        previous.node = Some("node1".into());
+        let LiveUpdate::Write(status) = live(
+            &previous,
+            &result(4, Some(0.5)),
+            Some("file:///a".into()),
+            None,
+            at(0),
+        ) else {
+            panic!("not written");
+        };
+        assert_eq!(
+            (status.steps.as_deref(), status.sequence),
+            (Some("1/15"), Some(4))
+        );
+        assert_eq!((status.score, status.reward), (Some(0.5), Some(0.5)));
+        assert_eq!(status.trajectory.unwrap().uri, "file:///a");
+        assert_eq!(status.node.as_deref(), Some("node1"));
+    }
 }

@@ -3,8 +3,31 @@
 //! Level-triggered: the same world gives the same decision, and what must be on record before a step is taken is written
 //! to the status first. So the attempt's number is recorded in one pass and its pod made in the next; a result is recorded
 //! in one pass and its pod let go in the next. A crash between any two steps loses nothing and makes nothing twice.
+//!
+//! ```text
+//!   Pending --task ready--> Starting: number on record --> pod made --> its UID on record --agent acts--> Running
+//!      ^                       |                                                                            |
+//!      +-- attempt lost, pause +<---------------- lost to infrastructure, retries left --------------------+
+//!                                                                                                           |
+//!                 pod let go, Episode deleted after its time <-- result or failure on record <--------------+
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `decide` | the step to take |
+//! | `harvest`, `fate` | what a pod says; what becomes of its attempt, and whose fault it is |
+//! | `starting`, `details`, `retry` | what a pod waits for; what is recorded of it; the pause after a lost attempt |
+//! | `parts`, `live`, `notes` | who writes which field; what a report changes; Events |
 
+mod decide;
+mod details;
+mod fate;
+mod harvest;
 mod live;
+mod notes;
+mod parts;
+mod retry;
+mod starting;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,7 +35,11 @@ use k8s_openapi::api::core::v1::Pod;
 use super::pod::{Plan, PodOptions};
 use super::status::Observed;
 use crate::api::{Episode, Task};
-pub use live::{LiveUpdate, live, live_part};
+
+pub use decide::decide;
+pub use live::{LiveUpdate, live};
+pub use notes::{Note, notes};
+pub use parts::{controller_part, live_part, same_controller_part};
 
 /// `spec.managedBy` of an Episode that this operator runs.
 pub const MANAGER: &str = "mledojo.dev/episode-controller";
@@ -71,23 +98,24 @@ pub struct PodRef {
     pub uid: String,
 }
 
-/// What to do, apart from the status.
+/// What to do, apart from the status; in this order: what reports have left goes before the pod that makes new ones comes,
+/// and a pod is deleted before it is let go.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Actions {
+    /// The live fields of the status speak of an earlier attempt, or of one without a result: they go.
+    pub clear_live: bool,
     /// Objects to make, where they are not there yet.
     pub create: Option<Plan>,
     /// Pods to end.
     pub delete: Vec<PodRef>,
     /// Pods whose result is on record, or not wanted: their finalizer goes.
     pub release: Vec<PodRef>,
-    /// The live fields of the status speak of an earlier attempt: they go.
-    pub clear_live: bool,
     /// The time after the end has passed: the Episode goes.
     pub delete_episode: bool,
 }
 
 /// What a look at an Episode comes to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
     /// What [`super::status`] makes the status of. Unset: the status is left alone.
     pub observed: Option<Observed>,

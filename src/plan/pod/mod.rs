@@ -16,6 +16,7 @@
 //! | public | – | rw | ro | ro | – |
 //! | private | – | rw | ro | – | – |
 //! | config | – | – | ro | – | – |
+//! | report-token | – | – | ro | – | – |
 //! | state | – | – | rw | – | – |
 //! | channel | – | – | rw | ro | – |
 //! | connection | – | – | rw | – | ro |
@@ -25,6 +26,7 @@
 
 mod agent;
 mod install;
+mod job;
 mod prepare;
 mod relay;
 mod resources;
@@ -42,7 +44,8 @@ use super::document::name_of;
 use super::resolve::{Dirs, resolve};
 use crate::api::{API_VERSION, Episode, Task};
 
-pub use prepare::{PREPARE_CALL, PREPARE_PROGRAM};
+pub use job::{MANIFEST, PREPARES_LABEL, claims, prepare_job, prepare_job_name};
+pub use prepare::{PREPARE_CALL, PREPARE_PROGRAM, PREPARED};
 pub use security::Ids;
 
 /// Finalizer of a pod whose result was not harvested yet.
@@ -53,10 +56,23 @@ pub const EPISODE_LABEL: &str = "mledojo.dev/episode";
 pub const TASK_LABEL: &str = "mledojo.dev/task";
 /// Label with the number of the attempt.
 pub const ATTEMPT_LABEL: &str = "mledojo.dev/attempt";
+/// Annotation with the generation of the Task that the pod was made from.
+pub const TASK_GENERATION: &str = "mledojo.dev/task-generation";
+/// Annotation with the digest of that Task.
+pub const TASK_DIGEST: &str = "mledojo.dev/task-digest";
+/// Annotation with the digest of its data, where they were prepared before.
+pub const DATA_DIGEST: &str = "mledojo.dev/data-digest";
+/// Annotation with the wall clock that the attempt was planned with, in seconds: the Task may change while it runs.
+pub const WALL_CLOCK: &str = "mledojo.dev/wall-clock-seconds";
 /// Label by which Kueue finds the queue of a pod.
 pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 /// Key of the relay's configuration in its ConfigMap.
 pub const CONFIG_KEY: &str = "relay-config.json";
+
+/// Key of the certificates by which the relay knows the report server, in the same ConfigMap.
+pub const AUTHORITIES_KEY: &str = "ca.crt";
+/// File name of the token by which the report server knows the relay.
+const TOKEN_KEY: &str = "token";
 
 /// Where everything is inside the containers. Below `/run`, so that no image has files of its own there.
 mod paths {
@@ -64,6 +80,7 @@ mod paths {
     pub(super) const DOJO: &str = "/run/dojo/bin/dojo";
     pub(super) const TASK_CODE: &str = "/run/dojo/task";
     pub(super) const CONFIG: &str = "/run/dojo/config";
+    pub(super) const TOKEN: &str = "/run/dojo/token";
     pub(super) const STATE: &str = "/run/dojo/state";
     pub(super) const CHANNEL: &str = "/run/dojo/channel";
     pub(super) const SOCKET: &str = "/run/dojo/channel/exec.sock";
@@ -150,41 +167,46 @@ pub fn cluster(
         workspace: paths::WORKSPACE.into(),
     };
     let config = resolve(task, episode, &dirs);
+    let limits = config.limits;
     // A struct of strings and numbers always has a JSON form.
     let config = serde_json::to_string_pretty(&config).unwrap_or_default();
+    let mut data = BTreeMap::from([(CONFIG_KEY.into(), config)]);
+    if let Some(report) = &options.report {
+        data.insert(AUTHORITIES_KEY.into(), report.authorities.clone());
+    }
     let config_map = ConfigMap {
         metadata: ObjectMeta {
             labels: Some(labels.clone()),
             ..metadata(&name, episode)
         },
-        data: Some(BTreeMap::from([(CONFIG_KEY.into(), config)])),
+        data: Some(data),
         immutable: Some(true),
         ..ConfigMap::default()
     };
     let pod = Pod {
         metadata: ObjectMeta {
             labels: Some(pod_labels(task, episode, labels)),
-            annotations: Some(annotations(task)),
+            annotations: Some(annotations(task, limits.wall_clock_ms)),
             finalizers: Some(vec![RESULT_FINALIZER.into()]),
             ..metadata(&name, episode)
         },
-        spec: Some(spec(task, episode, &name, options)),
+        spec: Some(spec(task, episode, attempt, &name, options)),
         ..Pod::default()
     };
     Ok(Plan { config_map, pod })
 }
 
-fn spec(task: &Task, episode: &Episode, config_map: &str, options: &PodOptions) -> PodSpec {
+fn spec(task: &Task, episode: &Episode, attempt: u32, config_map: &str, options: &PodOptions) -> PodSpec {
     let environment = &task.spec.environment;
     let scheduling = episode.spec.scheduling.clone().unwrap_or_default();
     let mut init_containers = vec![install::container(options)];
     init_containers.extend(prepare::container(task, options));
-    init_containers.push(relay::container(task, options));
+    init_containers.push(relay::container(task, episode, attempt, options));
     init_containers.push(sandbox::container(task, options));
     PodSpec {
         init_containers: Some(init_containers),
         containers: vec![agent::container(episode, options)],
-        volumes: Some(volumes::sources(task, episode, config_map)),
+        volumes: Some(volumes::sources(task, episode, config_map, options)),
         // A container that fails is a fact of the attempt. Only the sidecars are restarted: their state outlives them.
         restart_policy: Some("Never".into()),
         // No activeDeadlineSeconds: pulling images and preparing data have no known end, and the relay ends what is spent.
@@ -245,31 +267,46 @@ fn metadata(name: &str, episode: &Episode) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.into()),
         namespace: episode.metadata.namespace.clone(),
-        owner_references: episode.metadata.uid.as_ref().map(|uid| {
-            vec![OwnerReference {
-                api_version: API_VERSION.into(),
-                kind: "Episode".into(),
-                name: name_of(episode).into(),
-                uid: uid.clone(),
-                controller: Some(true),
-                block_owner_deletion: Some(true),
-            }]
-        }),
+        owner_references: owned_by("Episode", &episode.metadata),
         ..ObjectMeta::default()
     }
 }
 
-fn labels(task: &Task, episode: &Episode, attempt: u32) -> BTreeMap<String, String> {
+/// One owner, where its UID is known.
+pub(in crate::plan) fn owned_by(kind: &str, owner: &ObjectMeta) -> Option<Vec<OwnerReference>> {
+    let uid = owner.uid.clone()?;
+    Some(vec![OwnerReference {
+        api_version: API_VERSION.into(),
+        kind: kind.into(),
+        name: owner.name.clone().unwrap_or_default(),
+        uid,
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }])
+}
+
+/// Labels of everything that is made for a Task or an Episode.
+pub(in crate::plan) fn common_labels(component: &str) -> BTreeMap<String, String> {
     [
-        ("app.kubernetes.io/name", "mle-dojo".to_owned()),
-        ("app.kubernetes.io/component", "episode".to_owned()),
-        ("app.kubernetes.io/managed-by", "mle-dojo-operator".to_owned()),
-        (EPISODE_LABEL, name_of(episode).to_owned()),
-        (TASK_LABEL, name_of(task).to_owned()),
-        (ATTEMPT_LABEL, attempt.to_string()),
+        ("app.kubernetes.io/name", "mle-dojo"),
+        ("app.kubernetes.io/component", component),
+        ("app.kubernetes.io/managed-by", "mle-dojo-operator"),
     ]
-    .map(|(key, value)| (key.to_owned(), value))
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()
+}
+
+fn labels(task: &Task, episode: &Episode, attempt: u32) -> BTreeMap<String, String> {
+    let mut all = common_labels("episode");
+    all.extend(
+        [
+            (EPISODE_LABEL, name_of(episode).to_owned()),
+            (TASK_LABEL, name_of(task).to_owned()),
+            (ATTEMPT_LABEL, attempt.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    );
+    all
 }
 
 /// The labels of the Task, then the queue, then ours: a Task can add labels but not change those.
@@ -283,9 +320,28 @@ fn pod_labels(task: &Task, episode: &Episode, ours: BTreeMap<String, String>) ->
     all
 }
 
-fn annotations(task: &Task) -> BTreeMap<String, String> {
+/// The annotations of the Task, then what the result will be said to come from: by the end the Task may be another.
+fn annotations(task: &Task, wall_clock_ms: u64) -> BTreeMap<String, String> {
     let mut all = task.spec.environment.annotations.clone();
     all.insert("kubectl.kubernetes.io/default-container".into(), "agent".into());
+    all.insert(WALL_CLOCK.into(), wall_clock_ms.div_ceil(1000).to_string());
+    let status = task.status.as_ref();
+    let found = [
+        (
+            TASK_GENERATION,
+            task.metadata.generation.map(|generation| generation.to_string()),
+        ),
+        (TASK_DIGEST, status.and_then(|status| status.digest.clone())),
+        (
+            DATA_DIGEST,
+            status.and_then(|status| Some(status.data.as_ref()?.digest.clone())),
+        ),
+    ];
+    for (name, value) in found {
+        if let Some(value) = value {
+            all.insert(name.into(), value);
+        }
+    }
     all
 }
 

@@ -45,6 +45,33 @@ for directory in (public, private):
     "done.touch()\n"
 );
 
+/// Marker that `prepare` has filled the private volume; it is no data.
+pub const PREPARED: &str = ".prepared";
+
+/// [`PREPARE_CALL`] on volumes that outlive the container and that somebody else may use: its fifth argument says for what
+/// they are prepared. What another preparation or a person has left there is not touched.
+pub(super) const PREPARE_ONCE: &str = concat!(
+    r#"
+import pathlib, shutil, sys
+public, private = map(pathlib.Path, sys.argv[3:5])
+mark, purpose = private / ".prepared", sys.argv[5]
+state = mark.read_text() if mark.exists() else ""
+if state == purpose + " done":
+    sys.exit(0)
+found = [entry for directory in (public, private) for entry in directory.iterdir()
+         if entry != mark and entry.name != "lost+found"]
+if state != purpose + " begun":
+    if state or found:
+        sys.exit(f"the volumes hold other data already ({[str(entry) for entry in found[:3]]}): give the Task empty ones, "
+                 "or a new subPath, or leave out `prepare` if these are its data")
+    mark.write_text(purpose + " begun")
+for entry in found:
+    shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+"#,
+    call!(),
+    "mark.write_text(purpose + \" done\")\n"
+);
+
 /// The `prepare` file, where each episode runs it: a Task with volumes has prepared data.
 pub(super) fn source(task: &Task) -> Option<&FileSource> {
     let data = &task.spec.data;
@@ -53,17 +80,18 @@ pub(super) fn source(task: &Task) -> Option<&FileSource> {
 
 pub(super) fn container(task: &Task, options: &PodOptions) -> Option<Container> {
     source(task)?;
+    Some(program(task, options, PREPARE_PROGRAM, &[]))
+}
+
+/// A container that runs `prepare` by one of the programs above.
+pub(super) fn program(task: &Task, options: &PodOptions, text: &str, further: &[&str]) -> Container {
     let environment = &task.spec.environment;
     let file = format!("{}/{PREPARE_FILE}", paths::TASK_CODE);
-    let arguments = [
-        "-c",
-        PREPARE_PROGRAM,
-        &file,
-        paths::RAW,
-        paths::PUBLIC,
-        paths::PRIVATE,
-    ];
-    Some(Container {
+    let arguments: Vec<&str> = ["-c", text, &file, paths::RAW, paths::PUBLIC, paths::PRIVATE]
+        .into_iter()
+        .chain(further.iter().copied())
+        .collect();
+    Container {
         command: Some(vec!["python3".into()]),
         // Libraries keep caches in HOME, and the user has no directory of its own.
         env: Some(vec![
@@ -74,6 +102,8 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Option<Container> 
             no_gpu(),
         ]),
         working_dir: Some(paths::PREPARE_HOME.into()),
+        // Whoever wrote it reads why it failed; it knows no secret and has not met an agent.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         resources: Some(resources::of_spec(&environment.resources)),
         security_context: Some(security::of(Role::Prepare, options.ids, true)),
         volume_mounts: Some(vec![
@@ -84,5 +114,5 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Option<Container> 
             mount("private", paths::PRIVATE, Access::Write),
         ]),
         ..super::container("prepare", &environment.image, &arguments)
-    })
+    }
 }

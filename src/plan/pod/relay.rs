@@ -5,8 +5,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::security::{self, Role};
 use super::volumes::{self, Access, mount};
-use super::{CONFIG_KEY, PodOptions, paths, resources};
-use crate::api::Task;
+use super::{AUTHORITIES_KEY, CONFIG_KEY, PodOptions, TOKEN_KEY, paths, resources};
+use crate::api::{Episode, Task};
+use crate::plan::document::namespace_of;
 
 /// Where the agent reaches the relay; a token guards it.
 const AGENT_ADDRESS: &str = "127.0.0.1:8080";
@@ -14,9 +15,9 @@ const AGENT_ADDRESS: &str = "127.0.0.1:8080";
 const ADMIN_ADDRESS: &str = "0.0.0.0:9090";
 const ADMIN_PORT: i32 = 9090;
 
-pub(super) fn container(task: &Task, options: &PodOptions) -> Container {
+pub(super) fn container(task: &Task, episode: &Episode, attempt: u32, options: &PodOptions) -> Container {
     let config = format!("{}/{CONFIG_KEY}", paths::CONFIG);
-    let arguments = [
+    let mut arguments = vec![
         "relay",
         "--config",
         &config,
@@ -37,6 +38,37 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Container {
         "--result",
         paths::RESULT,
     ];
+    let (authorities, token) = (
+        format!("{}/{AUTHORITIES_KEY}", paths::CONFIG),
+        format!("{}/{TOKEN_KEY}", paths::TOKEN),
+    );
+    let attempt = attempt.to_string();
+    if let Some(report) = &options.report {
+        arguments.extend([
+            "--report-url",
+            &report.url,
+            "--report-ca",
+            &authorities,
+            "--report-token",
+            &token,
+            "--report-namespace",
+            namespace_of(episode),
+            "--report-attempt",
+            &attempt,
+        ]);
+    }
+    let mut mounts = vec![
+        mount("program", paths::PROGRAM, Access::Read),
+        mount("config", paths::CONFIG, Access::Read),
+        volumes::public(task),
+        volumes::private(task),
+        mount("state", paths::STATE, Access::Write),
+        mount("channel", paths::CHANNEL, Access::Write),
+        mount("connection", paths::CONNECTION, Access::Write),
+    ];
+    if options.report.is_some() {
+        mounts.push(mount("report-token", paths::TOKEN, Access::Read));
+    }
     Container {
         restart_policy: Some("Always".into()),
         ports: Some(vec![ContainerPort {
@@ -57,15 +89,7 @@ pub(super) fn container(task: &Task, options: &PodOptions) -> Container {
         }),
         resources: Some(resources::of_relay(task)),
         security_context: Some(security::of(Role::Relay, options.ids, true)),
-        volume_mounts: Some(vec![
-            mount("program", paths::PROGRAM, Access::Read),
-            mount("config", paths::CONFIG, Access::Read),
-            volumes::public(task),
-            volumes::private(task),
-            mount("state", paths::STATE, Access::Write),
-            mount("channel", paths::CHANNEL, Access::Write),
-            mount("connection", paths::CONNECTION, Access::Write),
-        ]),
+        volume_mounts: Some(mounts),
         ..super::container("relay", &options.image, &arguments)
     }
 }

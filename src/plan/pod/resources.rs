@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::Task;
 use crate::api::task::{EnvironmentSpec, GpuSpec, ResourceSpec};
+use crate::plan::gpu;
 
 /// Disk of the relay's state in MiB: trajectory, program texts and logs.
 pub(super) const RELAY_DISK_MIB: u64 = 2 * 1024;
@@ -74,20 +75,27 @@ pub(super) fn of_sandbox(environment: &EnvironmentSpec) -> ResourceRequirements 
 /// Nodes with the wanted GPU, by the labels that GPU feature discovery sets.
 pub(super) fn affinity(gpu: Option<&GpuSpec>) -> Option<Affinity> {
     let gpu = gpu?;
-    let (domain, _) = gpu.resource.split_once('/')?;
-    let requirement = |label: &str, operator: &str, value: String| NodeSelectorRequirement {
-        key: format!("{domain}/{label}"),
+    let requirement = |label: String, operator: &str, value: String| NodeSelectorRequirement {
+        key: label,
         operator: operator.into(),
         values: Some(vec![value]),
     };
     let mut expressions = Vec::new();
     if let Some(product) = &gpu.product {
-        expressions.push(requirement("gpu.product", "In", product.clone()));
+        expressions.push(requirement(
+            gpu::product_label(&gpu.resource),
+            "In",
+            product.clone(),
+        ));
     }
-    if let Some(bytes) = gpu.memory.as_ref().and_then(|memory| memory.bytes()) {
+    if let Some(least) = gpu::least_memory(gpu) {
         // The label counts MiB, and there is no "at least".
-        let more_than = bytes.div_ceil(1 << 20).saturating_sub(1);
-        expressions.push(requirement("gpu.memory", "Gt", more_than.to_string()));
+        let more_than = least.saturating_sub(1);
+        expressions.push(requirement(
+            gpu::memory_label(&gpu.resource),
+            "Gt",
+            more_than.to_string(),
+        ));
     }
     (!expressions.is_empty()).then(|| Affinity {
         node_affinity: Some(NodeAffinity {

@@ -13,7 +13,7 @@ use crate::api::status::{
     DisplayStatus, EpisodeStatus, FailureStatus, PlaceStatus, PodStatus, ProvenanceStatus, TrajectoryStatus,
     UsageStatus,
 };
-use crate::api::{Episode, Task};
+use crate::api::{Episode, Limits, Task};
 use crate::wire::result::EpisodeResult;
 
 /// [`EpisodeStatus::reason`] of a completed episode that never had a valid submission.
@@ -72,6 +72,8 @@ pub struct Observed {
     pub stage: Stage,
     /// Number of the attempt, from 1; unset before the first.
     pub attempt: Option<i32>,
+    /// Attempts that were lost to infrastructure; unset: none, or nobody counts them.
+    pub retries: Option<i32>,
     /// When the attempt started.
     pub started_at: Option<Timestamp>,
     /// The relay's result file, when there is one.
@@ -92,18 +94,21 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// An episode that nothing was done for yet.
-    pub fn new(task: &Task, episode: &Episode) -> Self {
+    /// An episode that nothing was done for yet. Without a Task its limits are the Episode's own and the defaults.
+    pub fn new(task: Option<&Task>, episode: &Episode) -> Self {
+        let unset = Limits::default();
+        let limits = task.map_or(&unset, |task| &task.spec.limits);
         Self {
             generation: episode.metadata.generation,
             agent: episode.spec.agent.kind().into(),
-            step_limit: resolve::limits(&task.spec.limits, episode.spec.limits.as_ref()).steps,
+            step_limit: resolve::limits(limits, episode.spec.limits.as_ref()).steps,
             task_problem: None,
             stage: Stage::Waiting {
                 reason: "Queued".into(),
                 message: String::new(),
             },
             attempt: None,
+            retries: None,
             started_at: None,
             result: None,
             failure: None,
@@ -144,6 +149,8 @@ pub fn status(observed: &Observed, previous: Option<&EpisodeStatus>, now: Timest
         conditions: conditions::conditions(observed, &verdict, previous, &now),
         agent: Some(observed.agent.clone()),
         attempt: observed.attempt,
+        retries: observed.retries,
+        sequence: result.map(|result| signed(result.sequence)),
         pod: observed.pod.clone(),
         node: observed.node.as_deref().map(|node| clipped(node, 253)),
         gpu: observed.gpu.as_deref().map(|gpu| clipped(gpu, 253)),
@@ -157,7 +164,7 @@ pub fn status(observed: &Observed, previous: Option<&EpisodeStatus>, now: Timest
                 .unwrap_or_else(|| now.clone())
         }),
         provenance: provenance(observed),
-        trajectory: trajectory(observed),
+        trajectory: trajectory(observed.trajectory_uri.clone(), result),
         ..EpisodeStatus::default()
     };
     match verdict {
@@ -183,6 +190,17 @@ pub fn status(observed: &Observed, previous: Option<&EpisodeStatus>, now: Timest
         Verdict::Cancelled => {}
     }
     status
+}
+
+/// The fields of a running episode that follow from a result alone, in place of those that `status` has.
+pub(in crate::plan) fn take_live(status: &mut EpisodeStatus, result: &EpisodeResult, uri: Option<String>) {
+    status.steps = Some(format!("{}/{}", result.steps, result.step_limit));
+    status.sequence = Some(signed(result.sequence));
+    status.usage = Some(usage(result));
+    status.trajectory = trajectory(uri, Some(result));
+    if result.valid_submission {
+        standing(status, result);
+    }
 }
 
 fn verdict(observed: &Observed) -> Verdict {
@@ -286,8 +304,8 @@ fn provenance(observed: &Observed) -> Option<ProvenanceStatus> {
     Some(provenance)
 }
 
-fn trajectory(observed: &Observed) -> Option<TrajectoryStatus> {
-    let (uri, result) = (observed.trajectory_uri.clone()?, observed.result.as_ref()?);
+fn trajectory(uri: Option<String>, result: Option<&EpisodeResult>) -> Option<TrajectoryStatus> {
+    let (uri, result) = (uri?, result?);
     Some(TrajectoryStatus {
         uri,
         digest: result.trajectory_sha256.clone(),
@@ -296,7 +314,7 @@ fn trajectory(observed: &Observed) -> Option<TrajectoryStatus> {
 }
 
 /// Times of the API have whole seconds; with more, a status would differ from itself after a round trip.
-fn whole_second(at: Timestamp) -> Time {
+pub(in crate::plan) fn whole_second(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
 
@@ -305,7 +323,7 @@ fn signed(number: u64) -> i64 {
 }
 
 /// Text of at most `most` characters, the cut marked.
-fn clipped(text: &str, most: usize) -> String {
+pub(in crate::plan) fn clipped(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

@@ -14,6 +14,7 @@ fn observed(stage: Stage) -> Observed {
         task_problem: None,
         stage,
         attempt: Some(1),
+        retries: None,
         started_at: Some(at(0)),
         result: None,
         failure: None,

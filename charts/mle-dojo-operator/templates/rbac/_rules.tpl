@@ -20,16 +20,16 @@ are: bound by a ClusterRole, or by a Role in the one namespace that is watched.
 - apiGroups: [mledojo.dev]
   resources: [tasks/finalizers, episodes/finalizers]
   verbs: [update]
-# An attempt is a pod: made (create + patch, server-side apply), followed (list + watch), freed of its finalizer (patch),
-# taken away on suspension, deadline and retry (delete). get: whether the pod of a report is the one on record.
+# An attempt is a pod: made (create), followed (list + watch), freed of its finalizer (patch), taken away on suspension,
+# deadline and retry (delete). get: whether the one in the way, or the one that reports, is the one on record.
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, patch, delete]
-# The relay's configuration of each attempt (create + patch); the keys that a Task or Episode names (get). They have no
-# names known beforehand. No list and no watch: ConfigMaps of others are not read.
+# The relay's configuration of each attempt (create; delete where one was left without its pod), and the keys that a Task
+# names (get). They have no names known beforehand. No list and no watch: ConfigMaps of others are not read.
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, create, patch]
+  verbs: [get, create, delete]
 # Whether the claims that a Task names exist.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
@@ -37,11 +37,11 @@ are: bound by a ClusterRole, or by a Role in the one namespace that is watched.
 # Data on persistent volumes are prepared once, by a Job of the Task.
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, patch]
-# One policy for the pods of each Task.
+  verbs: [get, list, watch, create]
+# One policy for the pods of each Task, by server-side apply (create + patch).
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, create, patch]
+  verbs: [create, patch]
 # What `kubectl describe` shows: create, and patch when the same happens again.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -1,13 +1,10 @@
-//! Metrics of a process, in Prometheus' text format. Label values come from closed sets, so that cardinality is fixed.
+//! Metrics of one relay.
 
 use std::time::Duration;
 
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
-/// `Content-Type` of [`RelayMetrics::text`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use super::text;
 
 /// Upper bounds of step durations in seconds: a no-op takes a fraction of a millisecond, training takes hours.
 const STEP_SECONDS: &[f64] = &[
@@ -68,9 +65,7 @@ impl RelayMetrics {
 
     /// Everything, in the text format.
     pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        text(&self.registry)
     }
 }
 
