@@ -15,8 +15,8 @@ use super::Which;
 use super::credentials::Credentials;
 use crate::operator::server::CERTIFICATES_KEY;
 
-/// Labels of the operator's pods.
-const PODS: &str = "app.kubernetes.io/name=mle-dojo-operator,app.kubernetes.io/component=operator";
+/// Label of the operator's pods.
+const PODS: &str = "app.kubernetes.io/name=mle-dojo-operator";
 /// Name of the report server's port, and its number where no port has that name.
 const PORT_NAME: &str = "report";
 const PORT: u16 = 8443;
