@@ -1,6 +1,7 @@
 //! The edge: the only reader of argv and of the environment. One file per subcommand.
 
 mod agent;
+mod archived;
 mod crds;
 mod exec;
 mod grade;
@@ -40,6 +41,10 @@ enum Command {
     Plan(plan::Args),
     /// Grade one submission, or place one score
     Grade(grade::Args),
+    /// Print what the programs of an Episode in a cluster have written
+    Logs(archived::logs::Args),
+    /// Fetch the trajectory of an Episode in a cluster
+    Trajectory(archived::trajectory::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Run Episodes in this cluster
@@ -87,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Tether(args) => tether::main(&args),
         Command::Plan(args) => plan::main(args),
         Command::Grade(args) => grade::main(args),
+        Command::Logs(args) => archived::logs::main(&args),
+        Command::Trajectory(args) => archived::trajectory::main(&args),
         Command::Crds(args) => crds::main(args),
         Command::Operator(args) => operator::main(args),
         Command::Relay(args) => relay::main(args),

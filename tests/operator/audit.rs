@@ -10,7 +10,7 @@ use crate::stage::audit_log::{Request, requests, tally};
 use crate::stage::fixtures::{self, IMPROVING};
 use crate::stage::{Access, EPISODE, Space, operator, play, skip, variable};
 
-const EPISODES: usize = 10;
+const EPISODES: usize = 8;
 /// Status writes of an ordinary episode, apart from one for each improvement of the best reward.
 const STATUS_WRITES: usize = 6;
 

@@ -77,8 +77,10 @@ pub enum Appended {
     Elsewhere(u64),
 }
 
-/// Sizes of an attempt's files, as far as this replica knows.
+/// Sizes of an attempt's files.
 type Known = BTreeMap<FilePath, u64>;
+/// The same as far as this replica knows, if at all. The lock is held while a piece is written.
+type Remembered = Arc<tokio::sync::Mutex<Option<Known>>>;
 
 /// An archive. Folders of attempts are made by [`crate::wire::report::archive_path`].
 #[derive(Clone, Debug)]
@@ -88,8 +90,8 @@ pub struct Archive {
     base: Path,
     /// Its URL, without a slash at the end.
     url: String,
-    /// The lock of an attempt is held while a piece of it is written.
-    known: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Known>>>>>>,
+    /// By folder of the attempt.
+    known: Arc<Mutex<HashMap<String, Remembered>>>,
 }
 
 impl Archive {
@@ -270,7 +272,7 @@ impl Archive {
         path
     }
 
-    fn remembered(&self, attempt: &str) -> Arc<tokio::sync::Mutex<Option<Known>>> {
+    fn remembered(&self, attempt: &str) -> Remembered {
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= REMEMBERED && !all.contains_key(attempt) {
             all.clear();

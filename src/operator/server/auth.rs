@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::recent::Recent;
 use super::tls::CertificateUser;
 use crate::api::Episode;
+use crate::api::conditions::Phase;
 use crate::wire::report::AUDIENCE;
 
 /// How long a token is believed that the API server found good.
@@ -53,7 +54,7 @@ pub(super) enum Standing {
     Own,
     /// The attempt is its own, and the episode has ended.
     Over,
-    /// The pod of this name is not on record yet.
+    /// The pod of this name is not on record yet, or not as one that runs.
     Early,
     /// The attempt is not its own. Said too where there is no such Episode.
     Foreign,
@@ -230,13 +231,11 @@ pub(super) fn standing(pod: &TokenPod, name: &AttemptName, episode: Option<&Epis
         None if pod.name == format!("{}-{}", name.episode, name.attempt) && !status.phase.is_final() => {
             Standing::Early
         }
-        Some(own) if own.name == pod.name && own.uid == pod.uid => {
-            if status.phase.is_final() {
-                Standing::Over
-            } else {
-                Standing::Own
-            }
-        }
+        Some(own) if own.name == pod.name && own.uid == pod.uid => match status.phase {
+            Phase::Starting | Phase::Running => Standing::Own,
+            Phase::Pending | Phase::Suspended => Standing::Early,
+            Phase::Completed | Phase::Failed | Phase::Cancelled => Standing::Over,
+        },
         _ => Standing::Foreign,
     }
 }
@@ -287,7 +286,7 @@ mod tests {
         }
     }
 
-    fn stands(pod: (&str, &str, &str), attempt: u32, status: Value) -> Standing {
+    fn stands(pod: (&str, &str, &str), attempt: u32, status: &Value) -> Standing {
         let episode: Episode = serde_json::from_value(json!({
             "apiVersion": "mledojo.dev/v1alpha1",
             "kind": "Episode",
@@ -314,41 +313,31 @@ mod tests {
     fn only_the_pod_on_record_reports_and_only_on_its_own_attempt() {
         let running = json!({"phase": "Running", "attempt": 2, "pod": {"name": "ep-2", "uid": "u2"}});
         let own = ("team-a", "ep-2", "u2");
-        assert_eq!(stands(own, 2, running.clone()), Standing::Own);
-        assert_eq!(stands(own, 1, running.clone()), Standing::Foreign);
-        assert_eq!(stands(own, 3, running.clone()), Standing::Foreign);
+        assert_eq!(stands(own, 2, &running), Standing::Own);
+        assert_eq!(stands(own, 1, &running), Standing::Foreign);
+        assert_eq!(stands(own, 3, &running), Standing::Foreign);
         assert_eq!(
-            stands(("team-a", "ep-2", "other"), 2, running.clone()),
+            stands(("team-a", "ep-2", "other"), 2, &running),
             Standing::Foreign
         );
-        assert_eq!(
-            stands(("team-a", "other", "u2"), 2, running.clone()),
-            Standing::Foreign
-        );
-        assert_eq!(
-            stands(("team-b", "ep-2", "u2"), 2, running.clone()),
-            Standing::Foreign
-        );
+        assert_eq!(stands(("team-a", "other", "u2"), 2, &running), Standing::Foreign);
+        assert_eq!(stands(("team-b", "ep-2", "u2"), 2, &running), Standing::Foreign);
         let mut over = running;
+        over["phase"] = json!("Pending");
+        assert_eq!(stands(own, 2, &over), Standing::Early);
         over["phase"] = json!("Completed");
-        assert_eq!(stands(own, 2, over.clone()), Standing::Over);
-        assert_eq!(stands(("team-a", "ep-2", "other"), 2, over), Standing::Foreign);
+        assert_eq!(stands(own, 2, &over), Standing::Over);
+        assert_eq!(stands(("team-a", "ep-2", "other"), 2, &over), Standing::Foreign);
     }
 
     #[test]
     fn a_pod_that_is_not_on_record_yet_is_asked_to_come_again() {
         let starting = json!({"phase": "Starting", "attempt": 2});
+        assert_eq!(stands(("team-a", "ep-2", "u2"), 2, &starting), Standing::Early);
+        assert_eq!(stands(("team-a", "else", "u2"), 2, &starting), Standing::Foreign);
+        assert_eq!(stands(("team-a", "ep-2", "u2"), 1, &starting), Standing::Foreign);
         assert_eq!(
-            stands(("team-a", "ep-2", "u2"), 2, starting.clone()),
-            Standing::Early
-        );
-        assert_eq!(
-            stands(("team-a", "else", "u2"), 2, starting.clone()),
-            Standing::Foreign
-        );
-        assert_eq!(stands(("team-a", "ep-2", "u2"), 1, starting), Standing::Foreign);
-        assert_eq!(
-            stands(("team-a", "ep-2", "u2"), 1, json!({"phase": "Pending"})),
+            stands(("team-a", "ep-2", "u2"), 1, &json!({"phase": "Pending"})),
             Standing::Foreign
         );
     }

@@ -17,8 +17,7 @@ use super::problem::{Problem, json};
 use super::{Server, archived, ask, drain, is_name, number, value};
 use crate::api::Episode;
 use crate::operator::archive::{Appended, FilePath, Sealed};
-use crate::plan::lifecycle::live_part;
-use crate::plan::lifecycle::{LiveUpdate, live};
+use crate::plan::lifecycle::{LiveUpdate, live, live_part};
 use crate::wire::report::{
     Listing, MAX_CHUNK_BYTES, MAX_REPORT_BYTES, Size, TRAJECTORY, Taken, archive_path,
 };
@@ -28,8 +27,8 @@ use crate::wire::result::EpisodeResult;
 const MANAGER: &str = "episode-report";
 /// How often a write is tried that others get ahead of.
 const TRIES: u32 = 3;
-/// Seconds between two writes that tell of nothing but steps, as [`live`] has it.
-const PAUSE: i64 = 60;
+/// Seconds after which [`live`] holds no report back any more.
+const PAUSE: i64 = 61;
 
 /// `PUT …/result`.
 pub(super) async fn result(

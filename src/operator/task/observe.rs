@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
-use kube::runtime::reflector::ObjectRef;
 
 use super::super::call::{CallError, call_opt};
 use super::super::context::{Context, task_ref};
@@ -17,6 +16,7 @@ use crate::plan::Settings;
 use crate::plan::document::namespace_of;
 use crate::plan::pod::prepare_job_name;
 use crate::plan::task::{Reference, TaskWorld, references};
+use kube::runtime::reflector::ObjectRef;
 
 /// What was seen.
 pub(super) struct Seen {
@@ -89,13 +89,16 @@ pub(super) async fn observe(context: &Context, task: &Task) -> Result<Seen, Call
             }
         }
     }
-    let name = seen
+    let wanted = seen
         .prepare
-        .as_ref()
+        .as_deref()
         .and_then(|content| prepare_job_name(task, content));
-    seen.job = name.and_then(|name| context.jobs.get(&ObjectRef::new(&name).within(namespace)));
-    if let Some(job) = &seen.job {
-        seen.pods = pods_of(&context.pods.state(), job);
+    if let Some(name) = wanted {
+        seen.job = job_of(context, task, &name);
+        seen.pods = seen
+            .job
+            .as_deref()
+            .map_or_else(Vec::new, |job| pods_of(context, job));
     }
     Ok(seen)
 }
@@ -128,14 +131,26 @@ async fn config_map(context: &Context, namespace: &str, name: &str) -> Result<Op
     call_opt("get", &format!("ConfigMap {name}"), maps.get(name)).await
 }
 
-/// The pods that a Job has made.
-fn pods_of(pods: &[Arc<Pod>], job: &Job) -> Vec<Pod> {
+/// The Job of this name, if the Task owns it.
+fn job_of(context: &Context, task: &Task, name: &str) -> Option<Arc<Job>> {
+    let uid = uid_of(task);
+    let job = context
+        .jobs
+        .get(&ObjectRef::new(name).within(namespace_of(task)))?;
+    let owners = job.metadata.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.uid == uid).then_some(job)
+}
+
+/// The pods of a Job. Jobs are few and run once, so that all pods can be gone through for one.
+fn pods_of(context: &Context, job: &Job) -> Vec<Pod> {
     let uid = uid_of(job);
-    let own = pods.iter().filter(|pod| {
+    let of_job = |pod: &Pod| {
         let owners = pod.metadata.owner_references.iter().flatten();
         owners.into_iter().any(|owner| owner.uid == uid)
-    });
-    own.map(|pod| pod.as_ref().clone()).collect()
+    };
+    let pods = context.pods.state();
+    let found = pods.iter().filter(|pod| of_job(pod));
+    found.map(|pod| pod.as_ref().clone()).collect()
 }
 
 /// How far the Episodes of a Task have come.

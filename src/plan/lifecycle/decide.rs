@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::details::{record, recorded_uid, wall_clock};
 use super::fate::{Clock, Fate, fate};
 use super::harvest::Harvest;
-use super::starting::{CREATING_POD, reason};
+use super::starting::{CREATING_POD, UNPLACED, reason};
 use super::{Actions, Decision, MANAGER, PodRef, World, retry};
 use crate::api::EpisodeStatus;
 use crate::api::conditions::{FailureClass, Phase};
@@ -324,7 +324,7 @@ impl<'a> Life<'a> {
     }
 
     fn seen(&self, stage: Stage, attempt: i32, pod: Harvest<'_>) -> Observed {
-        let runs = !matches!(stage, Stage::Starting { .. });
+        let runs = !matches!(stage, Stage::Unplaced { .. } | Stage::Starting { .. });
         let mut observed = self.observed(stage, Some(attempt));
         record(&mut observed, self.world, pod, attempt, runs);
         observed
@@ -336,7 +336,12 @@ impl<'a> Life<'a> {
             (Stage::Running, None)
         } else {
             let (reason, message, until) = reason(self.world, pod);
-            (Stage::Starting { reason, message }, until)
+            let stage = if UNPLACED.contains(&reason.as_str()) {
+                Stage::Unplaced { reason, message }
+            } else {
+                Stage::Starting { reason, message }
+            };
+            (stage, until)
         };
         Decision {
             observed: Some(self.seen(stage, attempt, pod)),

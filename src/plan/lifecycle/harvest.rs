@@ -158,7 +158,12 @@ impl<'a> Harvest<'a> {
                     .and_then(|ended| ended.finished_at.as_ref());
                 started.or(ended)
             });
-        made.into_iter().chain(taken).chain(seen).map(|time| time.0).max()
+        // The kubelet's first word comes a moment after the scheduler's, and the pod may have waited long for a node.
+        let placed = self
+            .condition("PodScheduled", true)
+            .and_then(|placed| placed.last_transition_time.as_ref());
+        let all = made.into_iter().chain(taken).chain(placed).chain(seen);
+        all.map(|time| time.0).max()
     }
 }
 

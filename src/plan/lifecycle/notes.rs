@@ -100,7 +100,7 @@ fn attempt(previous: Option<&EpisodeStatus>, new: &EpisodeStatus) -> Option<Note
 /// Why a pod does not start, where somebody can do something about it.
 fn pod(previous: Option<&EpisodeStatus>, new: &EpisodeStatus) -> Option<Note> {
     let (reason, message) = new_refusal(previous, new, ConditionType::PodReady)
-        .filter(|_| new.phase == Phase::Starting)
+        .filter(|_| matches!(new.phase, Phase::Pending | Phase::Starting))
         .filter(|(reason, _)| super::starting::TROUBLES.contains(reason))?;
     Some(Note::new(true, reason, "StartPod", message))
 }

@@ -22,6 +22,9 @@ const START_DELAYED: &str = "StartDelayed";
 const PREPARING: &str = "PreparingData";
 const CREATING: &str = "ContainerCreating";
 
+/// Reasons of a pod that waits for a node: its episode is pending.
+pub(super) const UNPLACED: &[&str] = &[GATED, UNSCHEDULABLE, NO_NODE_OFFERS];
+
 /// Reasons that somebody can do something about: each is worth an Event.
 pub(super) const TROUBLES: &[&str] = &[UNSCHEDULABLE, NO_NODE_OFFERS, IMAGE_NOT_PULLED, START_DELAYED];
 

@@ -73,9 +73,11 @@ fn admitted(observed: &Observed) -> Fact {
         Stage::Waiting { reason, message } => refused(reason, message),
         Stage::Suspended => refused("Suspended", "spec.suspend is true"),
         Stage::Cancelled if observed.attempt.is_none() => refused("Cancelled", "stopped before it started"),
-        Stage::Starting { .. } | Stage::Running | Stage::Ended { .. } | Stage::Cancelled => {
-            Fact::new(ConditionType::Admitted, true, "Admitted", "")
-        }
+        Stage::Unplaced { .. }
+        | Stage::Starting { .. }
+        | Stage::Running
+        | Stage::Ended { .. }
+        | Stage::Cancelled => Fact::new(ConditionType::Admitted, true, "Admitted", ""),
     }
 }
 
@@ -84,7 +86,9 @@ fn pod_ready(observed: &Observed) -> Fact {
     match &observed.stage {
         Stage::Waiting { .. } => not_ready("NotStarted", ""),
         Stage::Suspended => not_ready("Suspended", ""),
-        Stage::Starting { reason, message } => not_ready(reason, message),
+        Stage::Unplaced { reason, message } | Stage::Starting { reason, message } => {
+            not_ready(reason, message)
+        }
         Stage::Running => Fact::new(ConditionType::PodReady, true, "Running", ""),
         Stage::Ended { .. } => not_ready("Ended", ""),
         Stage::Cancelled => not_ready("Cancelled", ""),

@@ -39,6 +39,13 @@ pub enum Stage {
     },
     /// The user has suspended it.
     Suspended,
+    /// It has its pod, and no node takes that yet.
+    Unplaced {
+        /// One CamelCase word, such as `Unschedulable`.
+        reason: String,
+        /// For people.
+        message: String,
+    },
     /// It has its place: data are prepared, containers or processes start.
     Starting {
         /// One CamelCase word, such as `PreparingData`.
@@ -245,7 +252,9 @@ fn verdict(observed: &Observed) -> Verdict {
         }),
         (Stage::Suspended, _) => Verdict::Open(Phase::Suspended, None),
         _ if observed.task_problem.is_some() => Verdict::Open(Phase::Pending, Some(TASK_NOT_READY.into())),
-        (Stage::Waiting { reason, .. }, _) => Verdict::Open(Phase::Pending, Some(word(reason))),
+        (Stage::Waiting { reason, .. } | Stage::Unplaced { reason, .. }, _) => {
+            Verdict::Open(Phase::Pending, Some(word(reason)))
+        }
         (Stage::Starting { reason, .. }, _) => Verdict::Open(Phase::Starting, Some(word(reason))),
         (Stage::Running, _) => Verdict::Open(Phase::Running, None),
     }

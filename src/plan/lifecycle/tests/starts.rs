@@ -3,10 +3,14 @@
 use super::kit::{Scene, message, summary, task};
 use crate::plan::NodeFacts;
 
-/// Reason and message of the condition `PodReady`.
+/// Reason and message of the condition `PodReady`; an episode whose pod has no node is pending.
 fn check(scene: &Scene, expected: &str, message_part: &str) {
     let decision = scene.decide();
-    assert_eq!(summary(scene, &decision), format!("Starting {expected}"));
+    let phase = match expected {
+        "Unschedulable" | "SchedulingGated" | "NoNodeOffers" => "Pending",
+        _ => "Starting",
+    };
+    assert_eq!(summary(scene, &decision), format!("{phase} {expected}"));
     let message = message(scene, &decision);
     assert!(message.contains(message_part), "{message}");
 }
