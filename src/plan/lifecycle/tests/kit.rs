@@ -302,7 +302,9 @@ pub(super) fn message(scene: &Scene, decision: &Decision) -> String {
     }
     let wanted = match status.phase {
         crate::api::conditions::Phase::Pending if observed.task_problem.is_some() => "TaskReady",
-        crate::api::conditions::Phase::Pending => "Admitted",
+        crate::api::conditions::Phase::Pending if matches!(observed.stage, Stage::Waiting { .. }) => {
+            "Admitted"
+        }
         _ => "PodReady",
     };
     let conditions: Map<String, Value> = status

@@ -9,6 +9,7 @@ use crate::plan::pod::RESULT_FINALIZER;
 /// States that a pod may be seen in next, some of them out of order.
 const STATES: &[&str] = &[
     "base: new",
+    "base: new, conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: full}]",
     "base: new, node: node1",
     "base: preparing",
     "base: started",
