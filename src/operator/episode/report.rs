@@ -56,7 +56,7 @@ pub(super) async fn report(
             "uid": episode.metadata.uid,
             "resourceVersion": episode.metadata.resource_version,
         },
-        "status": lifecycle::controller_part(&new),
+        "status": lifecycle::controller_part(previous, &new),
     });
     let api = context.api::<Episode>(namespace_of(&**episode));
     let params = PatchParams::apply(WRITER).force();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::conditions::Phase;
+use crate::api::conditions::{ConditionType, Phase};
 use crate::api::status::EpisodeStatus;
 use crate::plan::status::take_live;
 use crate::wire::result::EpisodeResult;
@@ -23,8 +23,8 @@ pub enum LiveUpdate {
 }
 
 /// What to do with a report of the relay of the attempt on record. `last_write`: when the last report of this episode was
-/// written; unset: not known. At most one write a minute for step counts alone, and one at once for whatever a reader waits
-/// for: that it has begun, a better reward, the end.
+/// written; unset: none was. A better reward is written at once, step counts alone at most once a minute. The end is not
+/// written here: the controller does that when it has the pod's own word.
 pub fn live(
     previous: &EpisodeStatus,
     result: &EpisodeResult,
@@ -41,15 +41,24 @@ pub fn live(
     }
     let mut status = previous.clone();
     take_live(&mut status, result, trajectory_uri);
-    let first = previous.sequence.is_none();
     let better = (status.score, status.reward) != (previous.score, previous.reward);
-    let over = result.outcome.is_some() || result.task_error.is_some();
-    let due = last_write.is_none_or(|last| now.as_second() - last.as_second() > STEADY_SECONDS);
-    if first || better || over || due {
+    // A clock that starts with the agent, so that the first step alone is no news.
+    let due = previous.phase == Phase::Running
+        && last_write
+            .or_else(|| running_since(previous))
+            .is_none_or(|last| now.as_second() - last.as_second() > STEADY_SECONDS);
+    if better || due {
         LiveUpdate::Write(status)
     } else {
         LiveUpdate::Hold
     }
+}
+
+/// When the pod became ready.
+fn running_since(status: &EpisodeStatus) -> Option<Timestamp> {
+    let ready = ConditionType::PodReady.as_str();
+    let found = status.conditions.iter().find(|found| found.type_ == ready)?;
+    Some(found.last_transition_time.0)
 }
 
 #[cfg(test)]
@@ -98,6 +107,18 @@ mod tests {
         }
     }
 
+    fn since(mut status: EpisodeStatus, second: i64) -> EpisodeStatus {
+        status.conditions = vec![k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
+            type_: "PodReady".into(),
+            status: "True".into(),
+            reason: "Running".into(),
+            message: String::new(),
+            last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(second)),
+            observed_generation: None,
+        }];
+        status
+    }
+
     fn word(update: &LiveUpdate) -> &'static str {
         match update {
             LiveUpdate::Stale => "stale",
@@ -115,9 +136,23 @@ mod tests {
         broken.task_error = Some("answers.csv is gone".into());
         for (name, previous, report, last, expected) in [
             (
-                "the first one",
+                "the first one, before the agent is seen to act",
                 recorded(Phase::Starting, None, None),
                 result(0, None),
+                None,
+                "hold",
+            ),
+            (
+                "the first one soon after the agent began",
+                since(running(None, None), -5),
+                result(2, None),
+                None,
+                "hold",
+            ),
+            (
+                "the first one a minute after the agent began",
+                since(running(None, None), -61),
+                result(2, None),
                 None,
                 "write",
             ),
@@ -163,8 +198,8 @@ mod tests {
                 Some(0),
                 "write",
             ),
-            ("a spent budget", running(Some(2), None), ended, Some(0), "write"),
-            ("a broken Task", running(Some(2), None), broken, Some(0), "write"),
+            ("a spent budget", running(Some(2), None), ended, Some(0), "hold"),
+            ("a broken Task", running(Some(2), None), broken, Some(0), "hold"),
             (
                 "the same one again",
                 running(Some(4), None),

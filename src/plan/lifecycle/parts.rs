@@ -20,12 +20,15 @@ const LIVE: &[&str] = &[
     "trajectory",
 ];
 
-/// The part of a status that the controller applies: all of it at the end, all but the live fields before.
-pub fn controller_part(status: &EpisodeStatus) -> Value {
+/// The part of `status` that the controller applies over what is recorded: all of it at the end, all but the live fields
+/// before.
+pub fn controller_part(recorded: Option<&EpisodeStatus>, status: &EpisodeStatus) -> Value {
     let mut fields = fields_of(status);
     if !status.phase.is_final() {
-        // Before anything runs there are no reports: `0/15` is the controller's word.
-        let counts_steps = matches!(status.phase, Phase::Pending | Phase::Starting | Phase::Suspended);
+        // Until the first report `0/15` is the controller's word.
+        let reported = recorded.is_some_and(|recorded| recorded.sequence.is_some());
+        let counts_steps =
+            !reported || matches!(status.phase, Phase::Pending | Phase::Starting | Phase::Suspended);
         fields.retain(|name, _| !LIVE.contains(&name.as_str()) || counts_steps && name == "steps");
     }
     Value::Object(fields)
@@ -40,7 +43,9 @@ pub fn live_part(status: &EpisodeStatus) -> Value {
 
 /// Whether the controller has nothing to write: what is on record is what it would apply.
 pub fn same_controller_part(recorded: Option<&EpisodeStatus>, new: &EpisodeStatus) -> bool {
-    recorded.is_some_and(|recorded| controller_part(recorded) == controller_part(new))
+    recorded.is_some_and(|recorded| {
+        controller_part(Some(recorded), recorded) == controller_part(Some(recorded), new)
+    })
 }
 
 fn fields_of(status: &EpisodeStatus) -> Map<String, Value> {
@@ -89,8 +94,19 @@ mod tests {
             (Phase::Failed, &all),
             (Phase::Cancelled, &all),
         ] {
-            assert_eq!(names(&controller_part(&status(phase))), expected, "{phase:?}");
+            let status = status(phase);
+            assert_eq!(
+                names(&controller_part(Some(&status), &status)),
+                expected,
+                "{phase:?}"
+            );
         }
+        let running = status(Phase::Running);
+        assert_eq!(
+            names(&controller_part(None, &running)),
+            before,
+            "until the first report"
+        );
         assert_eq!(
             names(&live_part(&status(Phase::Running))),
             ["sequence", "steps", "score", "reward", "display", "usage"]
@@ -101,7 +117,7 @@ mod tests {
     fn no_field_is_left_to_nobody_and_only_steps_change_hands() {
         for phase in [Phase::Pending, Phase::Running] {
             let status = status(phase);
-            let (ours, theirs) = (controller_part(&status), live_part(&status));
+            let (ours, theirs) = (controller_part(Some(&status), &status), live_part(&status));
             for name in names(&Value::Object(fields_of(&status))) {
                 let owners = [&ours, &theirs]
                     .iter()

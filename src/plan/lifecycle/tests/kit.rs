@@ -172,7 +172,10 @@ impl Scene {
             return !idle;
         }
         let kept = previous.as_ref().map(live_part);
-        let mut merged = controller_part(&new).as_object().unwrap().clone();
+        let mut merged = controller_part(previous.as_ref(), &new)
+            .as_object()
+            .unwrap()
+            .clone();
         for (name, value) in kept.iter().flat_map(|kept| kept.as_object().unwrap()) {
             merged.entry(name.clone()).or_insert_with(|| value.clone());
         }
