@@ -26,6 +26,7 @@ mod stage;
 
 mod attacks;
 mod audit;
+mod claims;
 mod control_plane;
 mod crash;
 mod failures;
