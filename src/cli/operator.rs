@@ -112,7 +112,9 @@ fn options(args: Args) -> Result<Options, String> {
         report_listen,
         admin_listen,
         archive,
-        archive_options: std::env::vars()
+        // Not `vars`, which panics where a variable of whatever name is no UTF-8.
+        archive_options: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| {
                 ["AWS_", "AZURE_", "GOOGLE_"]
                     .iter()

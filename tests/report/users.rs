@@ -80,6 +80,24 @@ fn a_user_fetches_trajectory_and_logs() {
 }
 
 #[test]
+fn a_trajectory_that_did_not_arrive_whole_is_given_and_said_so() {
+    let stage = Stage::new();
+    fill(&stage);
+    stage.api.change(|status| {
+        status["phase"] = json!("Completed");
+        status["trajectory"] = json!({"uri": "memory:///a", "digest": "0", "size": 99});
+    });
+    let output = stage.user(&jane(), &["trajectory", "ep"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"{\"one\": 1}\n{\"two\": 2}\n");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        words.contains("incomplete: its relay wrote 99 bytes, and 22 of them"),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_user_is_told_what_is_wrong_and_a_stranger_nothing() {
     let stage = Stage::new();
     let told = |user: &Value, arguments: &[&str]| refused(&stage.user(user, arguments)).to_owned();

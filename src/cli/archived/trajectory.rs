@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Failure, Source, Which, run};
+use crate::api::EpisodeStatus;
 use crate::wire::report::TRAJECTORY;
 
 /// Arguments of `dojo trajectory`.
@@ -32,7 +33,9 @@ async fn fetch(args: &Args) -> Result<(), Failure> {
             args.which.episode
         )));
     }
-    match &args.output {
+    // Asked for before the transfer: what the relay wrote by then is what has to come.
+    let status = source.episode().await?.status.unwrap_or_default();
+    let end = match &args.output {
         None => {
             source
                 .copy(TRAJECTORY, attempt, 0, &mut std::io::stdout().lock())
@@ -44,5 +47,21 @@ async fn fetch(args: &Args) -> Result<(), Failure> {
             source.copy(TRAJECTORY, attempt, 0, &mut file).await?
         }
     };
-    Ok(())
+    match whole(&status, attempt) {
+        Some(size) if end < size => Err(Failure::Told(format!(
+            "the trajectory of attempt {attempt} is incomplete: its relay wrote {size} bytes, and {end} of them had reached \
+             the operator when it ended"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Size of the trajectory as its episode has ended with it; unset: the attempt goes on, or is another one.
+fn whole(status: &EpisodeStatus, attempt: u32) -> Option<u64> {
+    let latest = status.attempt.and_then(|latest| u32::try_from(latest).ok());
+    let recorded = status
+        .trajectory
+        .as_ref()
+        .filter(|_| status.phase.is_final() && latest == Some(attempt))?;
+    u64::try_from(recorded.size).ok()
 }

@@ -159,9 +159,12 @@ impl Server {
     }
 }
 
-/// Reads and drops the body of a refused request, so that its sender gets to read the answer.
+/// Reads and drops the body of a refused request, so that its sender gets to read the answer. Nothing of it is kept: whoever
+/// is refused may be anybody, on all connections at once.
 async fn drain(body: Body, most: usize) {
-    let _ = tokio::time::timeout(BODY_TIME, Limited::new(body, most).collect()).await;
+    let mut body = Limited::new(body, most);
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(BODY_TIME, read).await;
 }
 
 /// Asks the API server. A failure is not the asker's; he may come again.

@@ -58,9 +58,9 @@ async fn take_result(
     let result: EpisodeResult = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no result of an episode: {error}")))?;
     let mut answer = None;
-    for _ in 0..TRIES {
+    for round in 0..TRIES {
         let episode = own_episode(server, &pod, &name, Standing::Own).await?;
-        if last {
+        if last && round == 0 {
             seal(server, folder(&name, &episode), &result);
         }
         answer = note(server, &name, &episode, &result).await?;

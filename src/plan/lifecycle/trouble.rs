@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::ContainerStatus;
 
+use super::disruption::unknown;
 use super::fate::{Clock, Fate};
 use super::harvest::{Harvest, end, ends, exit, or_nothing, runs, told, waits};
 use crate::plan::status::SANDBOX_REFUSED;
@@ -32,12 +33,12 @@ const WRONG_CONTAINER: &[&str] = &[
     "PostStartHookError",
 ];
 
-/// A container that runs once could not be started, or failed.
+/// A container that runs once could not be started, or failed. One that the node lost track of did not fail.
 pub(super) fn failed_to_start(pod: Harvest<'_>) -> Option<Fate> {
     let failed = |name: &str| {
         pod.container(name)
             .and_then(end)
-            .filter(|ended| ended.exit_code != 0)
+            .filter(|ended| ended.exit_code != 0 && !unknown(ended))
     };
     if let Some(install) = failed("install") {
         let message = format!("the program could not be put into the pod: {}", told(install));

@@ -78,20 +78,21 @@ fn reports() -> NetworkPolicyEgressRule {
     }
 }
 
-/// Everything but link-local addresses: there clouds tell machines their credentials.
+/// Everything but the addresses at which clouds tell machines their credentials: link-local ones, and over IPv6 those of AWS
+/// and Google, which are not link-local.
 fn outside() -> NetworkPolicyEgressRule {
-    let block = |cidr: &str, except: &str| NetworkPolicyPeer {
+    let block = |cidr: &str, except: &[&str]| NetworkPolicyPeer {
         ip_block: Some(IPBlock {
             cidr: cidr.into(),
-            except: Some(vec![except.into()]),
+            except: Some(except.iter().map(|&cidr| cidr.to_owned()).collect()),
         }),
         ..NetworkPolicyPeer::default()
     };
     NetworkPolicyEgressRule {
         ports: None,
         to: Some(vec![
-            block("0.0.0.0/0", "169.254.0.0/16"),
-            block("::/0", "fe80::/10"),
+            block("0.0.0.0/0", &["169.254.0.0/16"]),
+            block("::/0", &["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]),
         ]),
     }
 }

@@ -400,7 +400,7 @@ fn pods_of_a_task_reach_names_and_the_report_server_and_more_only_where_it_says_
                 vec![],
                 json!([
                     {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
-                    {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
+                    {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]}},
                 ]),
             ));
         }

@@ -203,6 +203,12 @@ fn what_cluster_and_machine_do_is_tried_again() {
             "Pending Retrying NodeLost",
         ),
         (
+            "the node was restarted while data were prepared",
+            "base: preparing, phase: Failed, containers: {prepare: {state: {terminated: {exitCode: 137, reason: \
+             ContainerStatusUnknown}}}}",
+            "Pending Retrying PodFailed",
+        ),
+        (
             "the node is gone and its pods are collected",
             "base: running, phase: Failed, deleted: @60, conditions: [{type: DisruptionTarget, status: 'True', reason: \
              DeletionByPodGC, lastTransitionTime: @60}]",
