@@ -48,11 +48,11 @@ fn a_file_gives_the_objects_of_each_task_and_each_episode_in_both_forms() {
     assert_eq!(
         names,
         [
-            "NetworkPolicy mle-dojo-prepared",
-            "NetworkPolicy mle-dojo-on-claims",
+            "NetworkPolicy mle-dojo-task-prepared",
+            "NetworkPolicy mle-dojo-task-on-claims",
             "Job on-claims-prepare-HASH",
-            "NetworkPolicy mle-dojo-in-images",
-            "NetworkPolicy mle-dojo-in-config-maps",
+            "NetworkPolicy mle-dojo-task-in-images",
+            "NetworkPolicy mle-dojo-task-in-config-maps",
             "ConfigMap replayed-1",
             "Pod replayed-1",
             "ConfigMap contained-1",

@@ -88,9 +88,14 @@ async fn report_server(options: &Options, client: &Client) -> Result<ReportSourc
     let listener = TcpListener::bind(options.report_listen).await.map_err(|error| {
         OperatorError::Config(format!("cannot listen on {}: {error}", options.report_listen))
     })?;
-    let authority = Authority::load_or_create(client.clone(), &options.namespace, &options.name)
-        .await
-        .map_err(|error| OperatorError::Failed(format!("the report server has no certificate: {error}")))?;
+    let authority = Authority::load_or_create(
+        client.clone(),
+        &options.namespace,
+        &options.name,
+        &options.report_url,
+    )
+    .await
+    .map_err(|error| OperatorError::Failed(format!("the report server has no certificate: {error}")))?;
     let url = options.report_url.clone();
     // Asked anew for each pod: certificates change weeks before the server uses them.
     let told = authority.clone();

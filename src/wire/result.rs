@@ -93,6 +93,38 @@ impl EpisodeResult {
         }
     }
 
+    /// Whether a relay may have written this. Whoever gets at a pod can write any termination message; one that the status
+    /// has no room for would be tried for ever, and a HumanRank outside of 0 to 1 is none.
+    pub fn is_plausible(&self) -> bool {
+        let numbers = [
+            self.reward,
+            self.score.unwrap_or_default(),
+            self.wall_seconds,
+            self.execution_seconds,
+            self.cpu_seconds,
+        ];
+        let rank = matches!(self.basis, RewardBasis::HumanRank | RewardBasis::HumanRankHoldout);
+        let hexadecimal = self
+            .trajectory_sha256
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit());
+        let errors = [&self.task_error, &self.sandbox_error];
+        numbers.iter().all(|number| number.is_finite())
+            && numbers[2..].iter().all(|seconds| *seconds >= 0.0)
+            && (!rank || (0.0..=1.0).contains(&self.reward))
+            && (hexadecimal && matches!(self.trajectory_sha256.len(), 0 | 64))
+            && self.steps <= self.step_limit
+            && self.places.len() <= 4
+            && self.places.iter().all(|(name, ..)| name.chars().count() <= 253)
+            && self.layers.len() <= 32
+            && self.layers.iter().all(|layer| layer.chars().count() <= 64)
+            && errors
+                .iter()
+                .copied()
+                .flatten()
+                .all(|error| error.chars().count() <= MAX_ERROR)
+    }
+
     /// Leaves one thing out; false when nothing is left that could be.
     fn shorten(&mut self) -> bool {
         if self.layers.last().is_some_and(|last| last == CUT) {
@@ -226,6 +258,41 @@ mod tests {
             ..longest()
         };
         assert_eq!(fitted(&result).task_error.unwrap(), "é".repeat(199) + "…");
+    }
+
+    #[test]
+    fn what_no_relay_writes_is_not_plausible() {
+        let written = EpisodeResult {
+            steps: 3,
+            reward: 0.5,
+            wall_seconds: 1.0,
+            ..longest()
+        };
+        assert!(written.is_plausible());
+        let score = EpisodeResult {
+            basis: RewardBasis::Score,
+            reward: -1e300,
+            ..written.clone()
+        };
+        assert!(score.is_plausible(), "a raw score may be anything");
+        let forgeries: [(&str, fn(&mut EpisodeResult)); 9] = [
+            ("rank", |result| result.reward = 1.5),
+            ("negative rank", |result| result.reward = -1e300),
+            ("infinite score", |result| result.score = Some(f64::INFINITY)),
+            ("time", |result| result.cpu_seconds = -1.0),
+            ("digest", |result| result.trajectory_sha256 = "z".repeat(64)),
+            ("long digest", |result| result.trajectory_sha256 = "a".repeat(200)),
+            ("places", |result| {
+                result.places = vec![("a".into(), 1, 1); 5];
+            }),
+            ("layers", |result| result.layers = vec!["a".into(); 33]),
+            ("steps", |result| result.step_limit = 2),
+        ];
+        for (name, forge) in forgeries {
+            let mut forged = written.clone();
+            forge(&mut forged);
+            assert!(!forged.is_plausible(), "{name}");
+        }
     }
 
     #[test]

@@ -13,7 +13,14 @@ fn key(kind: &str) -> (String, String, String) {
 fn replicas_share_one_authority_and_users_find_it() {
     let stage = Stage::new();
     let others = stage.runtime.block_on(async {
-        let load = || Authority::load_or_create(stage.client(), OPERATOR_NAMESPACE, OPERATOR);
+        let load = || {
+            Authority::load_or_create(
+                stage.client(),
+                OPERATOR_NAMESPACE,
+                OPERATOR,
+                "https://localhost:8443",
+            )
+        };
         let (a, b) = tokio::join!(load(), load());
         [a.unwrap(), b.unwrap()]
     });
@@ -39,7 +46,14 @@ fn replicas_that_start_at_the_same_time_agree() {
     let stage = Stage::new();
     stage.api.world().objects.clear();
     let all = stage.runtime.block_on(async {
-        let load = || Authority::load_or_create(stage.client(), OPERATOR_NAMESPACE, OPERATOR);
+        let load = || {
+            Authority::load_or_create(
+                stage.client(),
+                OPERATOR_NAMESPACE,
+                OPERATOR,
+                "https://localhost:8443",
+            )
+        };
         let (a, b, c) = tokio::join!(load(), load(), load());
         [a.unwrap(), b.unwrap(), c.unwrap()].map(|authority| authority.certificates_pem())
     });

@@ -19,7 +19,7 @@ fn result(sequence: u64, score: Option<f64>) -> Vec<u8> {
         "executionSeconds": 1.0,
         "cpuSeconds": 1.0,
         "peakMemoryBytes": 1,
-        "trajectorySha256": "0",
+        "trajectorySha256": "0".repeat(64),
         "trajectoryBytes": 10,
         "executor": true,
     })

@@ -49,9 +49,14 @@ impl Stage {
         let kept = archived.then(|| archive.clone());
         let (authority, url) = runtime.block_on(async {
             let client = client(&api_url);
-            let authority = Authority::load_or_create(client.clone(), OPERATOR_NAMESPACE, OPERATOR)
-                .await
-                .unwrap();
+            let authority = Authority::load_or_create(
+                client.clone(),
+                OPERATOR_NAMESPACE,
+                OPERATOR,
+                "https://localhost:8443",
+            )
+            .await
+            .unwrap();
             let (listener, url) = listen().await;
             let context = Context {
                 client,

@@ -57,6 +57,11 @@ async fn take_result(
     let body = server.body(body, MAX_REPORT_BYTES).await?;
     let result: EpisodeResult = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no result of an episode: {error}")))?;
+    if !result.is_plausible() {
+        return Err(Problem::bad_request(
+            "the result has numbers or lists that no relay writes".to_owned(),
+        ));
+    }
     let mut answer = None;
     for round in 0..TRIES {
         let episode = own_episode(server, &pod, &name, Standing::Own).await?;

@@ -66,6 +66,7 @@ impl<'a> Harvest<'a> {
             .into_iter()
             .filter_map(|state| state.as_ref()?.terminated.as_ref()?.message.as_ref())
             .filter_map(|message| serde_json::from_str::<EpisodeResult>(message).ok())
+            .filter(EpisodeResult::is_plausible)
             .max_by_key(|result| result.sequence)
     }
 
@@ -87,6 +88,12 @@ impl<'a> Harvest<'a> {
     pub(super) fn acted(self) -> bool {
         let state = self.container("agent").and_then(|agent| agent.state.as_ref());
         state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    }
+
+    /// Whether its node has come as far as containers: volumes are mounted, and there is a network.
+    pub(super) fn is_sandboxed(self) -> bool {
+        self.condition("PodReadyToStartContainers", true).is_some()
+            || self.containers().any(|container| waits(container).is_none())
     }
 
     pub(super) fn node(self) -> Option<&'a str> {

@@ -111,9 +111,9 @@ fn gates(pod: Harvest<'_>) -> String {
 
 /// The node has the pod: images are pulled, volumes mounted, containers started.
 fn started_by_node(world: &World<'_>, pod: Harvest<'_>) -> (&'static str, String, Option<i64>) {
-    let sandboxed = pod.condition("PodReadyToStartContainers", true).is_some()
-        || pod.containers().any(|container| waits(container).is_none());
-    if !sandboxed && let Some(since) = pod.last_progress() {
+    if !pod.is_sandboxed()
+        && let Some(since) = pod.last_progress()
+    {
         let patience = world.settings.start_patience;
         let left = since.as_second() + patience - world.now.as_second();
         if left <= 0 {

@@ -174,7 +174,29 @@ pub(super) fn waiting(pod: Harvest<'_>, clock: Clock) -> Fate {
             return Fate::of_task(reason, message);
         }
     }
-    Fate::Open { look_again: None }
+    unmade(pod, clock, left)
+}
+
+/// A node that does not get as far as containers is told of after the patience ([`super::starting`]), and given up after
+/// twice that: it holds the node's GPUs.
+fn unmade(pod: Harvest<'_>, clock: Clock, left: i64) -> Fate {
+    let left = left + clock.start_patience;
+    if pod.node().is_none() || pod.is_sandboxed() {
+        return Fate::Open { look_again: None };
+    }
+    if left > 0 {
+        return Fate::Open {
+            look_again: Some(left),
+        };
+    }
+    Fate::infrastructure(
+        "PodNotStarted",
+        format!(
+            "the node has not made the pod's containers for {} s; a volume that names a ConfigMap or a claim that is not \
+             there is the usual cause",
+            2 * clock.start_patience
+        ),
+    )
 }
 
 /// The image as the pod names it.

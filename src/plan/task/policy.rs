@@ -27,7 +27,7 @@ pub fn network_policy(task: &Task) -> NetworkPolicy {
     labels.insert(TASK_LABEL.into(), name_of(task).into());
     NetworkPolicy {
         metadata: ObjectMeta {
-            name: Some(format!("mle-dojo-{}", name_of(task))),
+            name: Some(format!("mle-dojo-task-{}", name_of(task))),
             namespace: task.metadata.namespace.clone(),
             labels: Some(labels),
             owner_references: owned_by("Task", &task.metadata),

@@ -359,7 +359,7 @@ fn references_are_what_the_task_itself_needs() {
 fn pods_of_a_task_reach_names_and_the_report_server_and_more_only_where_it_says_so() {
     for (network, outside) in [("None", false), ("Loopback", false), ("Allow", true)] {
         let policy = network_policy(&task(EACH, network));
-        assert_eq!(policy.metadata.name.as_deref(), Some("mle-dojo-iris"));
+        assert_eq!(policy.metadata.name.as_deref(), Some("mle-dojo-task-iris"));
         assert_eq!(policy.metadata.owner_references.unwrap()[0].uid, "t-1");
         let spec = policy.spec.unwrap();
         let selector = spec.pod_selector.unwrap().match_labels.unwrap();

@@ -89,11 +89,9 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Sends all that is left.
-    pub(super) async fn flush(&mut self) {
-        if !self.over {
-            self.round(true).await;
-        }
+    /// Sends all that is left; false where it is worth another try.
+    pub(super) async fn flush(&mut self) -> bool {
+        self.over || self.round(true).await.is_none()
     }
 
     /// Sends what is due, or everything; after a failure, how long to wait.

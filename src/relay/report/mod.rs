@@ -31,8 +31,11 @@ use client::Client;
 use files::Files;
 use results::Results;
 
-/// Time for the last reports when the relay ends; the pod gives a sidecar two seconds.
-const LAST_FLUSH: Duration = Duration::from_millis(1500);
+/// Time for the last reports when the relay ends. A pod gives its containers 30 s, and an operator that is being replaced
+/// is away for some of them.
+const LAST_FLUSH: Duration = Duration::from_secs(15);
+/// Between two tries of the last reports.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a relay reports to.
 #[derive(Clone, Debug)]
@@ -139,8 +142,9 @@ async fn report(client: &Client, news: News, state: &Path) {
     let mut files = Files::new(client, news, state);
     tokio::join!(results.follow(), files.follow());
     let last = async {
-        files.flush().await;
-        results.last().await;
+        while !(files.flush().await && results.last().await) {
+            tokio::time::sleep(LAST_PAUSE).await;
+        }
     };
     // Who waits for it has the same limit.
     let _ = tokio::time::timeout(LAST_FLUSH, last).await;

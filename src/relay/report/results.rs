@@ -28,6 +28,8 @@ struct Next {
     rest: Duration,
     /// The latest result is sent again after this time, also where it is still the same.
     again: Option<Duration>,
+    /// The result did not arrive, and may the next time.
+    failed: bool,
 }
 
 impl<'a> Results<'a> {
@@ -63,11 +65,9 @@ impl<'a> Results<'a> {
         }
     }
 
-    /// Sends the result with which the relay ends.
-    pub(super) async fn last(&mut self) {
-        if !self.over {
-            self.send("result?last=true").await;
-        }
+    /// Sends the result with which the relay ends; false where it is worth another try.
+    pub(super) async fn last(&mut self) -> bool {
+        self.over || !self.send("result?last=true").await.failed
     }
 
     /// Sends the latest result. One that comes during the request or the rest after it is a new one.
@@ -75,6 +75,7 @@ impl<'a> Results<'a> {
         let mut next = Next {
             rest: GAP,
             again: None,
+            failed: false,
         };
         let Some(result) = self.news.results.borrow_and_update().clone() else {
             return next;
@@ -104,6 +105,7 @@ impl<'a> Results<'a> {
                 } else {
                     tracing::debug!(%why, "a result did not reach the operator");
                 }
+                next.failed = true;
                 next.rest = self.pause.next();
                 next.again = Some(next.rest);
             }

@@ -92,16 +92,25 @@ impl fmt::Debug for Authority {
 
 impl Authority {
     /// The authority in the Secret `<name>-ca` of the operator's namespace, made where there is none, for a server that is
-    /// reached as the Service `name`.
-    pub async fn load_or_create(client: Client, namespace: &str, name: &str) -> Result<Self, AuthorityError> {
+    /// reached as the Service `name`, and at `url`.
+    pub async fn load_or_create(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        url: &str,
+    ) -> Result<Self, AuthorityError> {
         // The rest of the process takes the same crypto library; an error says that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let secret = format!("{name}-ca");
-        let names = vec![
+        let mut names = vec![
             format!("{name}.{namespace}.svc"),
             format!("{name}.{namespace}.svc.cluster.local"),
             "localhost".to_owned(),
         ];
+        let own = reqwest::Url::parse(url)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned));
+        names.extend(own.filter(|host| !names.contains(host)));
         let pairs = agree(&client, namespace, &secret).await?;
         let clients = tls::client_authorities(&client).await;
         let server = pairs.server(names.clone(), seconds())?;

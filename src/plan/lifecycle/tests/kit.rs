@@ -48,7 +48,7 @@ pub(super) fn result(sequence: u64) -> EpisodeResult {
         execution_seconds: 1.0,
         cpu_seconds: 1.0,
         peak_memory_bytes: 1,
-        trajectory_sha256: "abc".into(),
+        trajectory_sha256: "abc0".repeat(16),
         trajectory_bytes: 10,
         executor: true,
         layers: Vec::new(),

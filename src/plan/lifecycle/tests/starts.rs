@@ -171,6 +171,12 @@ fn a_node_that_does_not_begin_is_asked_about() {
     assert_eq!(decision.look_again, Some(2 + 300 - 100));
     scene.now = 2 + 300;
     check(&scene, "StartDelayed", "`kubectl describe pod demo-1` says so");
+    scene.now = 2 + 600;
+    assert_eq!(
+        summary(&scene, &scene.decide()),
+        "Pending Retrying PodNotStarted",
+        "twice the patience"
+    );
     // With its network up the pod has begun.
     scene.pods = vec![scene.pod(
         1,
