@@ -126,7 +126,11 @@ pub(super) async fn run(parts: Parts, shutdown: Shutdown, synced: impl FnOnce())
             for change in changes.take(event) {
                 let (episode, uid) = change.value;
                 if change.gone {
-                    let pods = context.owned.of(&uid, &context.pods);
+                    let pods = context.owned.of(
+                        episode.namespace.as_deref().unwrap_or_default(),
+                        &uid,
+                        &context.pods,
+                    );
                     pods.iter()
                         .for_each(|pod| orphans.push(ObjectRef::from_obj(&**pod)));
                 } else {

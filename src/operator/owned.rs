@@ -37,11 +37,13 @@ impl Owned {
         }
     }
 
-    /// The pods of the Episode with this UID that the store has, by name.
-    pub(super) fn of(&self, uid: &str, store: &Store<Pod>) -> Vec<Arc<Pod>> {
+    /// The pods of the Episode with this UID, in its own namespace, that the store has, by name. An owner is never of another
+    /// namespace, but whoever makes a pod can write any UID into it.
+    pub(super) fn of(&self, namespace: &str, uid: &str, store: &Store<Pod>) -> Vec<Arc<Pod>> {
         let names = self.lock().names.get(uid).cloned().unwrap_or_default();
         let mut pods: Vec<Arc<Pod>> = names
             .iter()
+            .filter(|name| name.namespace.as_deref() == Some(namespace))
             .filter_map(|name| store.get(name))
             .filter(|pod| owner(pod).is_some_and(|owner| owner.uid == uid))
             .collect();
@@ -78,6 +80,46 @@ pub(super) fn owner(pod: &Pod) -> Option<&OwnerReference> {
     let owners = pod.metadata.owner_references.as_ref()?;
     owners.iter().find(|owner| {
         let group = owner.api_version.split('/').next();
-        owner.kind == "Episode" && group == Some(GROUP)
+        owner.kind == "Episode" && group == Some(GROUP) && owner.controller == Some(true)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(namespace: &str, controller: bool) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "victim-1",
+                "namespace": namespace,
+                "ownerReferences": [{
+                    "apiVersion": "mledojo.dev/v1alpha1", "kind": "Episode", "name": "victim", "uid": "e-1",
+                    "controller": controller,
+                }],
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_pod_of_another_namespace_that_names_the_owner_is_not_its_pod() {
+        let (store, mut writer) = reflector::store();
+        let owned = Owned::default();
+        for pod in [pod("lab", true), pod("thieves", true)] {
+            let event = watcher::Event::Apply(pod);
+            writer.apply_watcher_event(&event);
+            owned.heed(&event);
+        }
+        let found = owned.of("lab", "e-1", &store);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].metadata.namespace.as_deref(), Some("lab"));
+        assert!(
+            owner(&pod("lab", false)).is_none(),
+            "owned, and controlled by another"
+        );
+    }
 }

@@ -40,7 +40,7 @@ impl Seen {
 /// Looks around. `made`: pods that earlier rounds of this look have made; the store may not have them yet.
 pub(super) async fn observe(context: &Context, episode: &Episode, made: &[Pod]) -> Result<Seen, CallError> {
     let uid = uid_of(episode);
-    let stored = context.owned.of(&uid, &context.pods);
+    let stored = context.owned.of(namespace_of(episode), &uid, &context.pods);
     let mut pods: Vec<Pod> = stored.iter().map(|pod| pod.as_ref().clone()).collect();
     for pod in made {
         if pods.iter().all(|known| known.metadata.uid != pod.metadata.uid) {

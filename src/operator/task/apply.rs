@@ -39,7 +39,8 @@ async fn policy(context: &Context, task: &Task, policy: &NetworkPolicy) -> Resul
     }
     let name = name_of(policy);
     let policies = context.api::<NetworkPolicy>(namespace_of(task));
-    let params = PatchParams::apply(WRITER).force();
+    // Without force: a policy of that name that somebody else has made stays his.
+    let params = PatchParams::apply(WRITER);
     call(
         "apply",
         &format!("NetworkPolicy {name}"),

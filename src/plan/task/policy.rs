@@ -43,6 +43,9 @@ pub fn network_policy(task: &Task) -> NetworkPolicy {
     }
 }
 
+/// Address of the DNS cache that Kubernetes' own add-on puts on each node.
+const NODE_CACHE: &str = "169.254.20.10/32";
+
 fn labelled(name: &str, value: &str) -> LabelSelector {
     LabelSelector {
         match_labels: Some(BTreeMap::from([(name.to_owned(), value.to_owned())])),
@@ -58,11 +61,23 @@ fn port(protocol: &str, number: i32) -> NetworkPolicyPort {
     }
 }
 
-/// Names are looked up wherever the cluster does that.
+/// Names are looked up in the cluster: in its pods, or in a cache on each node. Port 53 of the outside would be a way out.
 fn names() -> NetworkPolicyEgressRule {
     NetworkPolicyEgressRule {
         ports: Some(vec![port("UDP", 53), port("TCP", 53)]),
-        to: None,
+        to: Some(vec![
+            NetworkPolicyPeer {
+                namespace_selector: Some(LabelSelector::default()),
+                ..NetworkPolicyPeer::default()
+            },
+            NetworkPolicyPeer {
+                ip_block: Some(IPBlock {
+                    cidr: NODE_CACHE.into(),
+                    except: None,
+                }),
+                ..NetworkPolicyPeer::default()
+            },
+        ]),
     }
 }
 

@@ -385,7 +385,7 @@ fn pods_of_a_task_reach_names_and_the_report_server_and_more_only_where_it_says_
                     ("UDP".to_owned(), IntOrString::Int(53)),
                     ("TCP".to_owned(), IntOrString::Int(53)),
                 ],
-                Value::Null,
+                json!([{"namespaceSelector": {}}, {"ipBlock": {"cidr": "169.254.20.10/32"}}]),
             ),
             (
                 vec![("TCP".to_owned(), IntOrString::Int(8443))],
