@@ -1,0 +1,50 @@
+//! What a pod can try that is not a relay, or one that has ended.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::stage::{POD_TOKEN, Stage};
+
+const ATTEMPT: &str = "/v1/namespaces/team-a/episodes/ep/attempts/1";
+
+#[test]
+fn one_peer_cannot_take_all_connections_and_silent_ones_are_closed() {
+    const MOST: usize = 64;
+    let stage = Stage::new();
+    let port = stage.url.rsplit(':').next().unwrap().parse().unwrap();
+    let connect = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into()).unwrap();
+        socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap()
+    };
+    // An end or a reset within the time.
+    let closes = async |stream: &mut TcpStream, time: u64| {
+        let mut rest = Vec::new();
+        tokio::time::timeout(Duration::from_millis(time), stream.read_to_end(&mut rest))
+            .await
+            .is_ok()
+    };
+    let mut held = stage.runtime.block_on(async {
+        let mut held = Vec::new();
+        for _ in 0..MOST {
+            held.push(connect().await);
+        }
+        for _ in 0..16 {
+            assert!(closes(&mut connect().await, 1000).await);
+        }
+        held
+    });
+    // Nobody else is kept out meanwhile.
+    let files = format!("{ATTEMPT}/files");
+    assert_eq!(stage.ask("GET", &files, POD_TOKEN, b"").0, 200);
+    stage.runtime.block_on(async {
+        assert!(!closes(&mut held[0], 10).await);
+        for stream in &mut held {
+            assert!(closes(stream, 5000).await);
+        }
+        assert!(!closes(&mut connect().await, 500).await);
+    });
+}
