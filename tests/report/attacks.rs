@@ -3,12 +3,17 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::stage::{POD_TOKEN, Stage};
 
 const ATTEMPT: &str = "/v1/namespaces/team-a/episodes/ep/attempts/1";
+
+fn put(stage: &Stage, path: &str, body: &[u8]) -> (u16, Value) {
+    stage.ask("PUT", &format!("{ATTEMPT}/files/{path}"), POD_TOKEN, body)
+}
 
 #[test]
 fn one_peer_cannot_take_all_connections_and_silent_ones_are_closed() {
@@ -47,4 +52,40 @@ fn one_peer_cannot_take_all_connections_and_silent_ones_are_closed() {
         }
         assert!(!closes(&mut connect().await, 500).await);
     });
+}
+
+#[test]
+fn a_trajectory_on_record_cannot_be_added_to_after_the_end() {
+    let stage = Stage::new();
+    stage.api.change(|status| {
+        status["phase"] = json!("Completed");
+        status["trajectory"] = json!({"uri": "memory:///a", "digest": "0", "size": 6});
+    });
+    // What the relay still had to bring is taken, and not a byte more.
+    assert_eq!(
+        put(&stage, "trajectory.jsonl?offset=0", b"one\n"),
+        (200, json!({"size": 4}))
+    );
+    assert_eq!(
+        put(&stage, "trajectory.jsonl?offset=4", b"2\nforged\n"),
+        (200, json!({"size": 6}))
+    );
+    for offset in ["6", "7", "18446744073709551615"] {
+        let (status, problem) = put(&stage, &format!("trajectory.jsonl?offset={offset}"), b"forged\n");
+        assert_eq!((status, &problem["code"]), (410, &json!("over")), "{offset}");
+    }
+    assert_eq!(
+        put(&stage, "trajectory.jsonl?offset=0", b"one\n2\nforged\n"),
+        (200, json!({"size": 6}))
+    );
+    assert_eq!(stage.archived("trajectory.jsonl").unwrap(), b"one\n2\n");
+    assert_eq!(put(&stage, "logs/execution_1.log?offset=0", b"late").0, 200);
+}
+
+#[test]
+fn an_attempt_that_ended_without_a_trajectory_gets_none() {
+    let stage = Stage::new();
+    stage.api.change(|status| status["phase"] = json!("Failed"));
+    assert_eq!(put(&stage, "trajectory.jsonl?offset=0", b"forged\n").0, 410);
+    assert_eq!(stage.archived("trajectory.jsonl"), None);
 }

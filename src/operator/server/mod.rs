@@ -70,8 +70,8 @@ struct Server {
     archive: Option<Archive>,
     gate: auth::Gate,
     bodies: Semaphore,
-    /// Archive folder of an attempt, for the pod of that UID.
-    grants: Recent<(auth::AttemptName, String), String>,
+    /// What the pod of that UID may do with the files of an attempt.
+    grants: Recent<(auth::AttemptName, String), reports::Grant>,
     seals: Arc<Semaphore>,
 }
 
