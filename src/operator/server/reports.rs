@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::auth::{AttemptName, Standing, TokenPod, standing};
 use super::problem::{Problem, json};
-use super::{Server, archived, ask, drain, is_name, number, value};
+use super::{Server, archived, ask, canonical, drain, is_name, number, value};
 use crate::api::Episode;
 use crate::operator::archive::{Appended, FilePath, Sealed};
 use crate::plan::lifecycle::{LiveUpdate, live, live_part};
@@ -295,8 +295,8 @@ fn attempt_name(
     (namespace, episode, attempt): (String, String, String),
     pod: &TokenPod,
 ) -> Result<AttemptName, Problem> {
-    match attempt.parse() {
-        Ok(attempt) if pod.namespace == namespace && is_name(&namespace) && is_name(&episode) => {
+    match canonical(&attempt).and_then(|attempt| u32::try_from(attempt).ok()) {
+        Some(attempt) if pod.namespace == namespace && is_name(&namespace) && is_name(&episode) => {
             Ok(AttemptName {
                 namespace,
                 episode,
