@@ -12,6 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `admin`, `readiness` | health, metrics, and whether this replica is ready |
+//! | `places` | how many connections a listener has |
 //! | `definitions` | are the CustomResourceDefinitions there? |
 //! | `watch`, `prune`, `owned`, `nodes`, `memory` | what is known of the cluster, and what of a change matters to whom |
 //! | `children`, `call`, `events`, `backoff` | making, ending and letting go of objects; requests; Events; waiting after failures |
@@ -36,6 +37,7 @@ mod mock;
 mod nodes;
 mod orphans;
 mod owned;
+mod places;
 mod prune;
 mod readiness;
 mod run;

@@ -7,6 +7,7 @@
 mod support;
 
 mod api;
+mod attacks;
 mod authority;
 mod protocol;
 mod relay;

@@ -57,6 +57,8 @@ fn only_the_pod_on_record_may_report() {
     for path in [
         "/v1/namespaces/team-a/episodes/ep/attempts/2/result",
         "/v1/namespaces/team-a/episodes/ep/attempts/x/result",
+        "/v1/namespaces/team-a/episodes/ep/attempts/01/result",
+        "/v1/namespaces/team-a/episodes/ep/attempts/+1/result",
         "/v1/namespaces/team-a/episodes/another/attempts/1/result",
         "/v1/namespaces/team-b/episodes/ep/attempts/1/result",
         "/v1/namespaces/team-a/episodes/..%2f..%2fsecrets/attempts/1/result",
@@ -169,6 +171,11 @@ fn bodies_and_paths_have_limits() {
     for path in ["..%2f..%2fx", ".pieces/x", "logs%2f%2e%2e%2fx", "a%00b", "%2fetc"] {
         assert_eq!(put(&format!("{path}?offset=0"), b"x").0, 400, "{path}");
     }
+    assert_eq!(put("k?offset=0", b"abc"), (200, json!({"size": 3})));
+    let long = "x".repeat(255);
+    for path in ["k/00000000000000000000", &long] {
+        assert_eq!(put(&format!("{path}?offset=0"), b"x").0, 400, "{path}");
+    }
     assert_eq!(put("logs/a.log?offset=7", b"x"), (409, json!({"size": 0})));
     assert_eq!(put("logs/a.log?offset=0", b"abc"), (200, json!({"size": 3})));
     assert_eq!(put("logs/a.log?offset=0", b"abc"), (200, json!({"size": 3})));
@@ -176,7 +183,7 @@ fn bodies_and_paths_have_limits() {
         stage.ask("GET", &format!("{ATTEMPT}/files"), POD_TOKEN, b""),
         (
             200,
-            json!({"attempt": 1, "files": [{"path": "logs/a.log", "size": 3}]})
+            json!({"attempt": 1, "files": [{"path": "k", "size": 3}, {"path": "logs/a.log", "size": 3}]})
         )
     );
 }

@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use super::pieces;
+
 /// Longest path in bytes.
 const MAX_PATH: usize = 256;
+/// Longest segment in bytes: file systems take 255, and the store's unfinished files have somewhat longer names.
+const MAX_SEGMENT: usize = 200;
 
-/// A path such as `logs/execution_3.log`: segments of letters, digits, `.`, `_` and `-`, none of which begins with a dot.
+/// A path such as `logs/execution_3.log`: segments of letters, digits, `.`, `_` and `-`, none of which begins with a dot or
+/// could be the name of a piece.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct FilePath(String);
 
@@ -13,7 +18,8 @@ impl FilePath {
     /// Checks a path; unset: it is not one that is taken.
     pub fn parse(path: &str) -> Option<Self> {
         let plain = |segment: &str| {
-            !segment.is_empty()
+            (1..=MAX_SEGMENT).contains(&segment.len())
+                && !pieces::is_offset(segment)
                 && !segment.starts_with('.')
                 && segment
                     .bytes()
@@ -47,7 +53,8 @@ mod tests {
 
     #[test]
     fn paths_that_lead_elsewhere_are_refused() {
-        let long = "x".repeat(257);
+        let long = "x/".repeat(128) + "x";
+        let long_segment = "x".repeat(201);
         for path in [
             "",
             "/",
@@ -67,6 +74,10 @@ mod tests {
             "ä",
             "x#1",
             &long,
+            &long_segment,
+            // The first piece of `k`.
+            "k/00000000000000000000",
+            "00000000000000000017/k",
         ] {
             assert_eq!(FilePath::parse(path), None, "{path:?}");
         }

@@ -43,6 +43,12 @@ pub(super) fn object(path: &FilePath, offset: u64) -> String {
     format!("{PIECES}/{path}/{offset:020}")
 }
 
+/// Whether a name is one that pieces have. No part of a file's path may be such a one: on a file system it would be a folder
+/// where a piece of another file has to be.
+pub(super) fn is_offset(name: &str) -> bool {
+    name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The file that an object below an attempt's folder belongs to, and the piece of it that it is; unset: it is not ours.
 pub(super) fn parse(object: &str, length: u64) -> Option<(FilePath, Piece)> {
     let (path, offset) = match object
@@ -52,8 +58,7 @@ pub(super) fn parse(object: &str, length: u64) -> Option<(FilePath, Piece)> {
         None => (object, 0),
         Some(piece) => {
             let (path, digits) = piece.rsplit_once('/')?;
-            let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-            (path, digits.parse().ok().filter(|_| plain)?)
+            (path, digits.parse().ok().filter(|_| is_offset(digits))?)
         }
     };
     let piece = Piece {

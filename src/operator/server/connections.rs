@@ -1,6 +1,5 @@
 //! TLS connections on the report server's listener.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,24 +10,25 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::Authority;
 use super::tls::{self, CertificateUser};
+use crate::operator::places::Places;
 
 /// Connections at one time. A relay has two while it has something to tell.
 const CONNECTIONS: usize = 4096;
-/// Time for the TLS handshake.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// Connections from one address. A pod has an address of its own; where the network hides it behind the node's, this is for
+/// the relays of one node, and one that finds no place comes again.
+const PEER_CONNECTIONS: usize = 64;
+/// Time for the TLS handshake: whoever says nothing must not hold a place for long.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
 /// Time from one request to the end of the next one's header, so also how long a connection may idle.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Longest life of a connection; who reads more slowly comes again.
 const CONNECTION_TIME: Duration = Duration::from_secs(60 * 60);
 /// Largest header of a request in bytes; a token may have some kilobytes.
 const HEADER_BYTES: usize = 32 * 1024;
-/// Pause after an accept that failed, for want of file descriptors as a rule.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Who is at the other end, by a client certificate; every request carries it as an extension.
 #[derive(Clone, Debug)]
@@ -36,19 +36,10 @@ pub(super) struct Caller(pub(super) Option<CertificateUser>);
 
 /// Serves `router` for ever.
 pub(super) async fn serve(listener: TcpListener, authority: &Authority, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS, PEER_CONNECTIONS);
     let service = TowerToHyperService::new(router);
     loop {
-        // The semaphore is never closed, so there is always a place in the end.
-        let place = Arc::clone(&places).acquire_owned().await.ok();
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+        let (stream, place) = places.accept(&listener).await;
         let acceptor = TlsAcceptor::from(authority.tls());
         let connection = connection(stream, acceptor, service.clone());
         tokio::spawn(async move {

@@ -70,8 +70,8 @@ struct Server {
     archive: Option<Archive>,
     gate: auth::Gate,
     bodies: Semaphore,
-    /// Archive folder of an attempt, for the pod of that UID.
-    grants: Recent<(auth::AttemptName, String), String>,
+    /// What the pod of that UID may do with the files of an attempt.
+    grants: Recent<(auth::AttemptName, String), reports::Grant>,
     seals: Arc<Semaphore>,
 }
 
@@ -216,10 +216,17 @@ fn number(query: Option<&str>, key: &str) -> Result<Option<u64>, Problem> {
     let Some(value) = value(query, key) else {
         return Ok(None);
     };
-    value
-        .parse()
-        .map(Some)
-        .map_err(|_| Problem::bad_request(format!("{key} is a number, not {value:?}")))
+    match canonical(value) {
+        None => Err(Problem::bad_request(format!("{key} is a number, not {value:?}"))),
+        number => Ok(number),
+    }
+}
+
+/// A number as it is written here: `1`, but neither `01` nor `+1`, so that one thing has one name.
+fn canonical(text: &str) -> Option<u64> {
+    text.parse()
+        .ok()
+        .filter(|number: &u64| number.to_string() == text)
 }
 
 /// What a query gives to `key`.
@@ -254,6 +261,8 @@ mod tests {
             "offset=",
             "offset=-1",
             "offset=1e3",
+            "offset=01",
+            "offset=+1",
             "offset=99999999999999999999",
         ] {
             assert!(number(Some(wrong), "offset").is_err(), "{wrong}");

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::auth::{AttemptName, Standing, TokenPod, standing};
 use super::problem::{Problem, json};
-use super::{Server, archived, ask, drain, is_name, number, value};
+use super::{Server, archived, ask, canonical, drain, is_name, number, value};
 use crate::api::Episode;
 use crate::operator::archive::{Appended, FilePath, Sealed};
 use crate::plan::lifecycle::{LiveUpdate, live, live_part};
@@ -64,7 +64,7 @@ async fn take_result(
     }
     let mut answer = None;
     for round in 0..TRIES {
-        let episode = own_episode(server, &pod, &name, Standing::Own).await?;
+        let (episode, _) = own_episode(server, &pod, &name, Standing::Own).await?;
         if last && round == 0 {
             seal(server, folder(&name, &episode), &result);
         }
@@ -164,8 +164,8 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Response {
     let listed = async {
-        let (name, folder) = granted(&server, path, &headers).await?;
-        let files = archived(server.archive()?.list(&folder)).await?;
+        let (name, grant) = granted(&server, path, &headers).await?;
+        let files = archived(server.archive()?.list(&grant.folder)).await?;
         let attempt = name.attempt;
         Ok::<_, Problem>(json(StatusCode::OK, &Listing { attempt, files }))
     };
@@ -184,7 +184,7 @@ pub(super) async fn file(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let checked = async {
-        let (_, folder) = granted(&server, (namespace, episode, attempt), &parts.headers).await?;
+        let (_, grant) = granted(&server, (namespace, episode, attempt), &parts.headers).await?;
         let archive = server.archive()?;
         let path = FilePath::parse(&path).ok_or_else(|| {
             Problem::bad_request(
@@ -193,9 +193,10 @@ pub(super) async fn file(
         })?;
         let offset = number(query.as_deref(), "offset")?
             .ok_or_else(|| Problem::bad_request("say where the bytes belong: ?offset=N"))?;
-        Ok::<_, Problem>((archive, folder, path, offset))
+        let room = grant.room(&path, offset)?;
+        Ok::<_, Problem>((archive, grant.folder, path, offset, room))
     };
-    let (archive, folder, path, offset) = match checked.await {
+    let (archive, folder, path, offset, room) = match checked.await {
         Ok(checked) => checked,
         Err(problem) => {
             drain(body, MAX_CHUNK_BYTES).await;
@@ -203,7 +204,8 @@ pub(super) async fn file(
         }
     };
     let appended = async {
-        let bytes = server.body(body, MAX_CHUNK_BYTES).await?;
+        let mut bytes = server.body(body, MAX_CHUNK_BYTES).await?;
+        bytes.truncate(room);
         archived(archive.append(&folder, &path, offset, bytes)).await
     };
     match appended.await {
@@ -213,37 +215,76 @@ pub(super) async fn file(
     }
 }
 
+/// What a relay may do with the files of its attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    /// The attempt's folder in the archive.
+    folder: String,
+    /// Size of the trajectory that is on record of an attempt that is over; unset: it goes on.
+    trajectory: Option<u64>,
+}
+
+impl Grant {
+    fn new(name: &AttemptName, episode: &Episode, standing: Standing) -> Self {
+        let size = || {
+            let recorded = episode.status.as_ref()?.trajectory.as_ref()?;
+            u64::try_from(recorded.size).ok()
+        };
+        Self {
+            folder: folder(name, episode),
+            trajectory: (standing == Standing::Over).then(|| size().unwrap_or(0)),
+        }
+    }
+
+    /// How many bytes are taken of a file from `offset` on. After the end a trajectory gets what it still lacks and no more:
+    /// whoever can make a token for the pod must not add to what is on record.
+    fn room(&self, path: &FilePath, offset: u64) -> Result<usize, Problem> {
+        match self.trajectory {
+            Some(size) if path.as_str() == TRAJECTORY => {
+                let left = size.checked_sub(offset).filter(|left| *left > 0);
+                let left = left.ok_or_else(|| {
+                    over(format!(
+                        "the attempt is over, and its trajectory has {size} bytes on record"
+                    ))
+                })?;
+                Ok(usize::try_from(left).unwrap_or(usize::MAX))
+            }
+            _ => Ok(usize::MAX),
+        }
+    }
+}
+
 /// The attempt that a path names, and its folder in the archive, for the relay whose attempt it is. Files are taken after the
 /// end too: the last ones may come later than the pod's end is seen.
 async fn granted(
     server: &Server,
     path: (String, String, String),
     headers: &HeaderMap,
-) -> Result<(AttemptName, String), Problem> {
+) -> Result<(AttemptName, Grant), Problem> {
     let pod = server.gate.relay(&server.client, headers).await?;
     let name = attempt_name(path, &pod)?;
     let key = (name, pod.uid.clone());
-    if let Some(folder) = server.grants.get(&key, Instant::now()) {
-        return Ok((key.0, folder));
+    if let Some(grant) = server.grants.get(&key, Instant::now()) {
+        return Ok((key.0, grant));
     }
-    let episode = own_episode(server, &pod, &key.0, Standing::Over).await?;
-    let folder = folder(&key.0, &episode);
-    server.grants.put(key.clone(), folder.clone(), Instant::now());
-    Ok((key.0, folder))
+    let (episode, standing) = own_episode(server, &pod, &key.0, Standing::Over).await?;
+    let grant = Grant::new(&key.0, &episode, standing);
+    server.grants.put(key.clone(), grant.clone(), Instant::now());
+    Ok((key.0, grant))
 }
 
-/// The Episode, if the attempt is the pod's own and not further than `most`.
+/// The Episode, if the attempt is the pod's own and not further than `most`, and how far it is.
 async fn own_episode(
     server: &Server,
     pod: &TokenPod,
     name: &AttemptName,
     most: Standing,
-) -> Result<Episode, Problem> {
+) -> Result<(Episode, Standing), Problem> {
     let episode = server.episode(&name.namespace, &name.episode).await?;
     match (standing(pod, name, episode.as_ref()), episode) {
-        (Standing::Own, Some(episode)) => Ok(episode),
-        (Standing::Over, Some(episode)) if most == Standing::Over => Ok(episode),
-        (Standing::Over, _) => Err(Problem::new(StatusCode::GONE, "over", "the attempt is over")),
+        (own @ Standing::Own, Some(episode)) => Ok((episode, own)),
+        (over @ Standing::Over, Some(episode)) if most == Standing::Over => Ok((episode, over)),
+        (Standing::Over, _) => Err(over("the attempt is over")),
         (Standing::Early, _) => Err(Problem::later("the pod is not on record yet")),
         _ => Err(foreign()),
     }
@@ -254,8 +295,8 @@ fn attempt_name(
     (namespace, episode, attempt): (String, String, String),
     pod: &TokenPod,
 ) -> Result<AttemptName, Problem> {
-    match attempt.parse() {
-        Ok(attempt) if pod.namespace == namespace && is_name(&namespace) && is_name(&episode) => {
+    match canonical(&attempt).and_then(|attempt| u32::try_from(attempt).ok()) {
+        Some(attempt) if pod.namespace == namespace && is_name(&namespace) && is_name(&episode) => {
             Ok(AttemptName {
                 namespace,
                 episode,
@@ -264,6 +305,10 @@ fn attempt_name(
         }
         _ => Err(foreign()),
     }
+}
+
+fn over(message: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::GONE, "over", message)
 }
 
 fn foreign() -> Problem {

@@ -68,11 +68,16 @@ pub(super) fn config(
     Ok(Arc::new(config))
 }
 
-/// The user that a verified certificate names.
+/// The user that a verified certificate names. One with several common names is nobody: which of them counts is told
+/// differently by different readers, and the API server is one of them.
 pub(super) fn user(certificate: &CertificateDer<'_>) -> Option<CertificateUser> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?;
+    let mut names = subject.iter_common_name();
+    let (Some(name), None) = (names.next(), names.next()) else {
+        return None;
+    };
+    let name = name.as_str().ok()?;
     let groups = subject
         .iter_organization()
         .filter_map(|group| group.as_str().ok());
@@ -107,5 +112,19 @@ mod tests {
         params.distinguished_name = rcgen::DistinguishedName::new();
         let nameless = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         assert_eq!(user(nameless.der()), None);
+    }
+
+    #[test]
+    fn a_certificate_with_two_common_names_is_nobody() {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "jane");
+        // The same attribute by its number: rcgen keeps one value of each type.
+        let common_name = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        params.distinguished_name.push(common_name, "joe");
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate.der()).unwrap();
+        assert_eq!(parsed.subject().iter_common_name().count(), 2);
+        assert_eq!(user(certificate.der()), None);
     }
 }
