@@ -275,7 +275,8 @@ mod tests {
             ..written.clone()
         };
         assert!(score.is_plausible(), "a raw score may be anything");
-        let forgeries: [(&str, fn(&mut EpisodeResult)); 9] = [
+        type Forge = fn(&mut EpisodeResult);
+        let forgeries: [(&str, Forge); 9] = [
             ("rank", |result| result.reward = 1.5),
             ("negative rank", |result| result.reward = -1e300),
             ("infinite score", |result| result.score = Some(f64::INFINITY)),
