@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Runs episodes of machine-learning-engineering agents on this machine, from the YAML that a Kubernetes operator will take.
+/// Runs episodes of machine-learning-engineering agents: on this machine, or as the operator of a Kubernetes cluster.
 #[derive(Debug, Parser)]
 #[command(name = "dojo", version, max_term_width = 110)]
 struct Cli {

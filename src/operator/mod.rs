@@ -20,7 +20,6 @@
 //! | `uninstall` | what has to happen before the operator is removed |
 
 mod admin;
-#[allow(clippy::disallowed_methods)] // effects: it reads the clock
 pub mod archive;
 mod backoff;
 mod call;
@@ -41,7 +40,6 @@ mod places;
 mod prune;
 mod readiness;
 mod run;
-#[allow(clippy::disallowed_methods)] // effects: it reads the clock
 pub mod server;
 mod task;
 mod uninstall;
