@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use mledojo::api::NetworkMode;
@@ -21,8 +22,19 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// Longest wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// The user that executed code gets where these tests run as root.
-pub const CODE_USER: u32 = 20_777;
+thread_local! {
+    /// The user that executed code gets where these tests run as root: each test has one of its own, as each episode has.
+    /// Executors that share a user would clear each other's shared memory.
+    static CODE_USER: u32 = {
+        static NEXT: AtomicU32 = AtomicU32::new(21_000);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
+/// The user that executed code of this test gets where it runs as root.
+fn own_user() -> u32 {
+    CODE_USER.with(|user| *user)
+}
 
 /// Stderr of the executor, in its directory.
 const LOG: &str = "exec.log";
@@ -44,7 +56,7 @@ impl Start {
     /// The user that executed code has.
     pub fn code_user(self) -> u32 {
         if geteuid().is_root() {
-            CODE_USER
+            own_user()
         } else {
             geteuid().as_raw()
         }
@@ -144,7 +156,7 @@ impl Executor {
             args.extend(["--python".into(), python(start).display().to_string()]);
         }
         if geteuid().is_root() && matches!(start, Start::Usual | Start::RootBare) {
-            args.extend(["--user".into(), format!("{CODE_USER}:{CODE_USER}")]);
+            args.extend(["--user".into(), format!("{0}:{0}", own_user())]);
         }
         if matches!(start, Start::Bare | Start::RootBare) {
             args.extend(["--private-root".into(), "never".into()]);
@@ -152,7 +164,7 @@ impl Executor {
         args.extend(more.iter().map(|argument| (*argument).to_owned()));
         if geteuid().is_root() && matches!(start, Start::Ordinary | Start::Bare) {
             for name in ["workspace", "state", "scratch"] {
-                std::os::unix::fs::chown(dir.path().join(name), Some(CODE_USER), Some(CODE_USER)).unwrap();
+                std::os::unix::fs::chown(dir.path().join(name), Some(own_user()), Some(own_user())).unwrap();
             }
         }
         let process = spawn(start, &args, lacking, &dir.path().join(LOG));
@@ -249,7 +261,7 @@ fn spawn(start: Start, args: &[String], lacking: &'static [(i64, i32)], log: &Pa
         command.env("PATH", python(start).parent().unwrap());
     }
     if geteuid().is_root() && matches!(start, Start::Ordinary | Start::Bare) {
-        command.uid(CODE_USER).gid(CODE_USER);
+        command.uid(own_user()).gid(own_user());
     }
     // A filter holds for the thread that puts it on and for all that descends from it.
     std::thread::spawn(move || {
