@@ -1,4 +1,4 @@
-//! Set-up of the log: `tracing` to standard error.
+//! Set-up of the log: `tracing` to standard error; errors in one line.
 //!
 //! Lines for people by default, JSON for collectors. The filter comes from the caller: only [`crate::cli`] reads the
 //! environment.
@@ -34,4 +34,15 @@ pub fn init_filtered(filter: &str, json: bool) {
     if let Some(complaint) = complaint {
         tracing::warn!(%complaint, "the log filter does not parse; logging at `{DEFAULT_FILTER}`");
     }
+}
+
+/// An error with its causes, for one line: the first words of many, such as reqwest's, name only what was tried.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -6,17 +6,13 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::wire::agent::StepRequest;
+use crate::wire::hex;
 
 /// SHA-256 over the canonical JSON of action and arguments, hexadecimal.
 pub(super) fn digest(request: &StepRequest) -> String {
     let mut canonical = Value::from(request.action.as_str()).to_string();
     write_object(&request.params, &mut canonical);
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(canonical.as_bytes()) {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hex(&Sha256::digest(canonical.as_bytes()))
 }
 
 fn write_value(value: &Value, out: &mut String) {

@@ -1,7 +1,6 @@
 //! Hands over the submission that a program has written.
 
 use std::ffi::CStr;
-use std::fmt::Write;
 use std::fs::File;
 use std::io::Read;
 
@@ -13,6 +12,7 @@ use tokio::sync::mpsc;
 use super::workspace::{Workspace, entry};
 use crate::wire::channel::{SubmissionFound, SubmissionRequest};
 use crate::wire::frame::{CHUNK, Frame};
+use crate::wire::hex;
 
 /// Sends the submission in the workspace, if there is one that can be taken, and keeps it there under another name. No
 /// executed code runs meanwhile, so what is looked at is what is read.
@@ -52,11 +52,7 @@ pub(super) async fn hand_over(
         // It is graded all the same; before the next run whatever still has its name is removed.
         tracing::warn!(%error, keep_as = request.keep_as, "cannot keep the submission");
     }
-    let sha256 = digest.finalize().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let sha256 = hex(&digest.finalize());
     SubmissionFound::Sent { bytes, sha256 }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::{Building, Entry, Found};
 use super::digest;
-use super::layout::{hex, make};
+use super::layout::make;
 use super::process::{Invocation, Ran, run};
 use super::progress::Line;
 use super::python::Python;
@@ -22,6 +22,7 @@ use super::venv::Environment;
 use crate::api::task::VolumeSource;
 use crate::api::{EvaluationSpec, Task};
 use crate::plan::pod::PREPARE_CALL;
+use crate::wire::hex;
 
 /// Changes when the same `prepare` would come to other data.
 const CALL_VERSION: u32 = 1;

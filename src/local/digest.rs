@@ -7,8 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::layout::hex;
 use crate::plan::pod::PREPARED;
+use crate::wire::hex;
 
 /// What stands beside data in a volume of a cluster and is none: the mark of what has prepared them, and what a file system
 /// keeps for itself.

@@ -186,11 +186,6 @@ pub fn dir_of(file: &Path) -> &Path {
     }
 }
 
-/// Hexadecimal text.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

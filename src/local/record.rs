@@ -9,12 +9,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::cache::{write_soon, write_whole};
-use super::layout::{EpisodeDir, hex};
+use super::layout::EpisodeDir;
 use super::machine::privately;
 use super::unready::Unready;
 use crate::api::status::{FailureStatus, ProvenanceStatus};
 use crate::api::{Episode, Task};
 use crate::plan::Observed;
+use crate::wire::hex;
 use crate::wire::result::EpisodeResult;
 
 /// An episode with what was observed of it.

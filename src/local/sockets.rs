@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::layout::{hex, make};
+use super::layout::make;
+use crate::wire::hex;
 
 const PREFIX: &str = "dojo-";
 const LOCK: &str = "lock";

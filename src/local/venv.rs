@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cache::{Building, Entry, Found};
-use super::layout::hex;
 use super::process::{Invocation, Ran, run};
 use super::progress::Line;
 use super::python::Python;
 use super::signals::Stop;
 use super::unready::{Doing, NotDone, Unready};
+use crate::wire::hex;
 
 /// Words by which pip and uv say that they could not reach the package index.
 const OFFLINE: [&str; 7] = [

@@ -1,13 +1,12 @@
 //! Defaults and overrides, worked out once.
 
-use std::fmt::Write;
-
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::document::name_of;
 use crate::api::{Episode, Limits, Task};
 use crate::wire::config::{RelayConfig, ResolvedLimits, TaskFacts};
+use crate::wire::hex;
 
 /// Steps of an episode when neither Task nor Episode says.
 pub const DEFAULT_STEPS: u32 = 15;
@@ -91,14 +90,6 @@ pub fn task_digest(task: &Task, prepare: Option<&[u8]>) -> String {
     hex(&Sha256::digest(
         serde_json::json!({"prepare": content, "spec": spec}).to_string(),
     ))
-}
-
-pub(in crate::plan) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

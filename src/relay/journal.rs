@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::RelayError;
-use super::secrets::hex;
+use crate::wire::hex;
 use crate::wire::journal::{Header, JournalLine, StepRecord};
 
 /// Version of the format that this program writes and continues.

@@ -55,6 +55,7 @@ use crate::env::Engine;
 use crate::metrics::RelayMetrics;
 use crate::wire::agent::Connection;
 use crate::wire::config::RelayConfig;
+use crate::wire::hex;
 use crate::wire::journal::Header;
 use executor::Executor;
 use grading::Grading;
@@ -251,7 +252,7 @@ fn read_config(path: &Path) -> Result<(RelayConfig, String), RelayError> {
     let bytes = fs::read(path).map_err(|error| wrong(&error))?;
     let config: RelayConfig = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
     let canonical = serde_json::to_vec(&config).map_err(|error| wrong(&error))?;
-    Ok((config, secrets::hex(&Sha256::digest(canonical))))
+    Ok((config, hex(&Sha256::digest(canonical))))
 }
 
 fn header(config: &RelayConfig, config_digest: String) -> Header {

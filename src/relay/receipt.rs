@@ -4,12 +4,12 @@
 use sha2::{Digest, Sha256};
 
 use super::output::RunLog;
-use super::secrets::hex;
 use crate::env::Loss;
 use crate::wire::channel::{
     Captured, FromExec, OutputCaps, RunExit, RunFinished, RunRequest, SubmissionFound,
 };
 use crate::wire::frame::Frame;
+use crate::wire::hex;
 
 /// Longest message of an executor about a run, in bytes; what is longer is cut.
 const MAX_MESSAGE: usize = 4096;

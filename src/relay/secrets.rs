@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{RelayError, files};
+use crate::wire::hex;
 
 /// What is kept.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -104,16 +105,6 @@ fn random() -> Result<String, getrandom::Error> {
     Ok(hex(&bytes))
 }
 
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xf])
-        .map(|half| char::from(DIGITS[usize::from(half)]))
-        .collect()
-}
-
 /// Whether two secrets are the same, in a time that depends on their lengths only.
 pub(super) fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
@@ -144,11 +135,6 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn bytes_are_written_in_hexadecimal() {
-        assert_eq!(hex(&[0x00, 0x0f, 0xa0, 0xff]), "000fa0ff");
     }
 
     #[test]

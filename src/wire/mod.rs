@@ -15,7 +15,10 @@ pub mod agent;
 pub mod channel;
 pub mod config;
 pub mod frame;
+mod hex;
 pub mod journal;
 pub mod replay;
 pub mod report;
 pub mod result;
+
+pub use hex::hex;

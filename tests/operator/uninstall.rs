@@ -1,7 +1,7 @@
 //! The chart goes while an episode runs. Last of all tests: no operator is left after it.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
 use mledojo::api::Episode;
 use mledojo::plan::pod::RESULT_FINALIZER;
@@ -75,19 +75,8 @@ fn the_chart_goes_while_an_episode_runs_and_nothing_hangs() {
         })
         .await;
 
-        let namespaces: Api<Namespace> = space.all();
-        namespaces
-            .delete(&space.name, &DeleteParams::default())
-            .await
-            .unwrap();
-        until("the namespace goes without an operator", SOON, async || {
-            namespaces
-                .get_opt(&space.name)
-                .await
-                .unwrap()
-                .is_none()
-                .then_some(())
-        })
-        .await;
+        space
+            .delete_namespace("the namespace goes without an operator")
+            .await;
     });
 }

@@ -9,6 +9,7 @@ use reqwest::{Response, StatusCode};
 use super::credentials::Credentials;
 use super::{Failure, Which, server};
 use crate::api::Episode;
+use crate::telemetry::chain;
 use crate::wire::agent::ApiError;
 use crate::wire::report::{Listing, episode_path};
 
@@ -149,17 +150,6 @@ fn refusal(status: StatusCode, body: &[u8]) -> String {
         ),
         _ => told,
     }
-}
-
-/// An error with its causes: reqwest's own words name only the URL.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::path::FilePath;
 use super::{Archive, ArchiveError};
+use crate::wire::hex;
 
 /// Parts of an upload that are under way at one time.
 const PARTS: usize = 2;
@@ -59,11 +60,7 @@ impl Archive {
                     upload.put(bytes);
                 }
             }
-            let found: String = digest
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let found = hex(&digest.finalize());
             if found != expected {
                 return Err(ArchiveError::Digest {
                     path: path.to_string(),

@@ -2,6 +2,7 @@ use object_store::memory::InMemory;
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::wire::hex;
 
 const ATTEMPT: &str = "ns/ep/uid/1";
 
@@ -26,10 +27,7 @@ fn file(path: &str) -> FilePath {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(bytes))
 }
 
 async fn put(archive: &Archive, path: &str, offset: u64, bytes: &'static [u8]) -> Appended {

@@ -11,7 +11,7 @@ use super::{PodOptions, TASK_LABEL, common_labels, owned_by, paths, prepare, pre
 use crate::api::task::ClaimSource;
 use crate::api::{FileSource, Task};
 use crate::plan::document::name_of;
-use crate::plan::resolve::hex;
+use crate::wire::hex;
 
 /// Label of the pods of such a Job, with the name of the Task.
 pub const PREPARES_LABEL: &str = "mledojo.dev/prepares";

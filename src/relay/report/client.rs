@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::ReportTarget;
 use crate::relay::RelayError;
+use crate::telemetry::chain;
 use crate::wire::agent::ApiError;
 
 /// Time for one request, its answer included.
@@ -127,17 +128,6 @@ fn meaning<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Said<T> {
         400 | 404 | 405 | 411..=417 | 422 => Said::Never(explained()),
         _ => Said::Later(explained()),
     }
-}
-
-/// An error with its causes: reqwest's own words name only the URL.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

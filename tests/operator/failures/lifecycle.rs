@@ -1,7 +1,7 @@
 //! What users do to episodes: suspend, delete, let expire, give to another controller.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
-use kube::api::{Api, DeleteParams, ListParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, ListParams};
 use mledojo::api::conditions::Phase;
 use mledojo::api::{Episode, EpisodeStatus};
 use mledojo::plan::pod::EPISODE_LABEL;
@@ -129,19 +129,6 @@ fn a_namespace_goes_with_the_episodes_that_run_in_it() {
         for name in ["one", "two"] {
             space.until_phase(name, Phase::Running, START).await;
         }
-        let namespaces: Api<Namespace> = space.all();
-        namespaces
-            .delete(&space.name, &DeleteParams::default())
-            .await
-            .unwrap();
-        until("the namespace goes", SOON, async || {
-            namespaces
-                .get_opt(&space.name)
-                .await
-                .unwrap()
-                .is_none()
-                .then_some(())
-        })
-        .await;
+        space.delete_namespace("the namespace goes").await;
     });
 }

@@ -110,6 +110,24 @@ impl Space {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
+    /// Deletes the namespace with everything in it, and waits until it is gone.
+    pub async fn delete_namespace(&self, what: &str) {
+        let namespaces: Api<Namespace> = self.all();
+        namespaces
+            .delete(&self.name, &DeleteParams::default())
+            .await
+            .unwrap();
+        until(what, SOON, async || {
+            namespaces
+                .get_opt(&self.name)
+                .await
+                .unwrap()
+                .is_none()
+                .then_some(())
+        })
+        .await;
+    }
+
     /// Objects of the whole cluster.
     pub fn all<K: Resource<DynamicType = ()>>(&self) -> Api<K> {
         Api::all(self.client.clone())
